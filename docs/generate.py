@@ -153,6 +153,7 @@ FUNCTION_WORDS: Mapping[str, str] = {
     "pow": "`pow(a, b)`, elementwise; of a base below 0 for exponents that are integers",
     "round": "`round(v)`, the nearest integer, of two the even one, elementwise; its gradient is 0",
     "sin": "`sin(v)`, of radians, elementwise",
+    "sort": "`sort(list)`, the numbers of a constant list in rising order, a constant",
     "where": "`where(condition, a, b)`, `a` where the condition holds and else `b`, elementwise; only what is chosen gets a gradient",
     "width": "`width(v)`, how many units a row has, a constant",
     "stop_gradient": "`stop_gradient(v)`, which is `v`, and a constant to the gradient",

@@ -43,7 +43,7 @@ _HOMES = {
     "Tuning": "rnnspec.contract.tuning",
 }
 
-_MODULES = ("callbacks", "data", "decoding", "jax", "keras", "losses", "metrics", "optimizers", "schedules", "sklearn")
+_MODULES = ("callbacks", "data", "decoding", "jax", "keras", "losses", "metrics", "optimizers", "schedules", "sklearn", "torch")
 """The public modules, which are there without an import of their own, as Keras's are."""
 
 

@@ -23,20 +23,12 @@ class Emitted:
 
 
 @frozen
-class StepInput:
-    """An input of a step, by its name in the model. `vocabulary`: of ids, which are int32 from 0 to below it."""
+class StepRow:
+    """An input or an output of a step, by its name in the model. `vocabulary`: of ids, which are int32 from 0 to below it."""
 
     name: str
     width: int
     vocabulary: int | None = None
-
-
-@frozen
-class StepOutput:
-    """An output of a step, by its name in the model."""
-
-    name: str
-    width: int
 
 
 @frozen
@@ -52,8 +44,8 @@ class StepExport:
     prefix: str
     states: Mapping[str, int]
     state_bytes: int
-    inputs: tuple[StepInput, ...]
-    outputs: tuple[StepOutput, ...]
+    inputs: tuple[StepRow, ...]
+    outputs: tuple[StepRow, ...]
     constants: bytes
     places: Mapping[str, int]
 

@@ -21,7 +21,6 @@ from rnnspec.training.model import Model
 _EVERY = re.compile(r"every=([1-9][0-9]{0,8})")
 _KEPT = 3
 
-
 _SETTINGS = "training.json"
 """What the options of a training were, beside its checkpoints."""
 
@@ -29,22 +28,23 @@ _SETTINGS = "training.json"
 class ToldCheckpoints(Checkpoints):
     """Checkpoints that say where the training goes on, of one that had the same options and data.
 
-    `settings`: what of them counts, by the option, as the file keeps it.
+    What counts of the options is what `check` was given.
     """
 
     def __init__(self, folder: Path, every: int, keep: int) -> None:
         super().__init__(folder, every, keep, delete=False)
-        self.settings: Mapping[str, object] = {}
+        self._settings: Mapping[str, object] = {}
 
-    def check_settings(self) -> None:
-        """ValueError if the training that left checkpoints was begun with others, which would count no more, or otherwise."""
+    def check(self, settings: Mapping[str, object]) -> None:
+        """Takes the options' values, as JSON has them; ValueError if the training that left checkpoints was begun with others."""
+        self._settings = settings
         if not checkpoints_in(self.folder):
             return
         try:
             before: dict[str, object] = json.loads(read_file(self.folder / _SETTINGS, SPEC_LIMIT))
         except (OSError, ValueError):
             return
-        for option, value in self.settings.items():
+        for option, value in settings.items():
             if option in before and before[option] != value:
                 begun, now = _told(option, before[option]), _told(option, value)
                 ways = f"to go on, give what the training was begun with, to begin anew, remove {self.folder}"
@@ -54,9 +54,8 @@ class ToldCheckpoints(Checkpoints):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Goes on from the newest checkpoint that is whole, and says so."""
-        self.check_settings()
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_beside(self.folder.resolve() / _SETTINGS, f"{json.dumps(dict(self.settings), indent=1)}\n".encode())
+        write_beside(self.folder.resolve() / _SETTINGS, f"{json.dumps(dict(self._settings), indent=1)}\n".encode())
         super().on_train_begin(logs)
         if self.last is not None:
             say(f"going on after epoch {self.restored}, from {self.last}")

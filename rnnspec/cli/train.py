@@ -98,17 +98,18 @@ def train(
     elif test is not None:
         say(f"warning: {file.path} has no y_test: the model isn't evaluated on x_test")
     if checkpoints is not None:
-        checkpoints.settings = {
-            "--seed": seed,
-            "--batch-size": batch_size,
-            "--validation-split": validation_split,
-            "--shuffle": shuffle,
-            "--columns": {role: list(names) for role, names in given.columns.items()} or None,
-            "--header": header,
-            "--data": [digest_of(path) for path in data],
-            "--validation-data": [digest_of(path) for path in validation_data or ()],
-        }
-        checkpoints.check_settings()
+        checkpoints.check(
+            {
+                "--seed": seed,
+                "--batch-size": batch_size,
+                "--validation-split": validation_split,
+                "--shuffle": shuffle,
+                "--columns": {role: list(names) for role, names in given.columns.items()} or None,
+                "--header": header,
+                "--data": [digest_of(path) for path in data],
+                "--validation-data": [digest_of(path) for path in validation_data or ()],
+            }
+        )
     looked_at = [] if test is None or test.y is None else [LooksAtTest(test)]
     split = validation_split if validation_split is not None else model.signature.train.validation_split or 0.0
     with placed(examples.origin):

@@ -6,9 +6,9 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
 import struct
-import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -188,19 +188,12 @@ def _new_folder(folder: Path) -> Generator[Path]:
     """A folder that is there, whole, if nothing fails, and else isn't; FileExistsError for one with something in it."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder}: expected a new folder or an empty one; a library is never written over something")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    inside = Path(tempfile.mkdtemp(prefix=".rnnspec-", dir=folder.parent))
+    # Not `tempfile.mkdtemp`, whose folders nobody but their owner may read.
+    inside = folder.parent / f".rnnspec-{secrets.token_hex(8)}"
+    inside.mkdir(parents=True)
     try:
         yield inside
-        inside.chmod(0o777 & ~_umask())
         inside.replace(folder)
     except BaseException:
         shutil.rmtree(inside, ignore_errors=True)
         raise
-
-
-def _umask() -> int:
-    """The process's mask, which can only be read by setting it."""
-    mask = os.umask(0o22)
-    os.umask(mask)
-    return mask

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnspec.backend.protocol import StepExport, StepInput, StepOutput
+from rnnspec.backend.protocol import StepExport, StepRow
 from rnnspec.contract.dimensions import ROWS, Name, Size, names_in
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.signature import weight_ranges
-from rnnspec.deploy.step_layout import StepLayout
+from rnnspec.deploy.step_layout import Field, StepLayout
 from rnnspec.driver.compilation import Compilation
 from rnnspec.frozen import frozen
 from rnnspec.kernel.calling_convention import calling_convention, sizes_of
@@ -52,13 +52,17 @@ def step_library(model: Compilation, weights: Mapping[str, Array], layout: StepL
         layout.prefix,
         {state.source: start for state, start in zip(layout.states, starts, strict=False)},
         layout.state_bytes,
-        tuple(StepInput(source.source, source.width, source.vocabulary) for source in layout.inputs),
-        tuple(StepOutput(output.source, output.width) for output in layout.outputs),
+        tuple(map(_step_row, layout.inputs)),
+        tuple(map(_step_row, layout.outputs)),
         constants,
         places,
     )
     emitted = made.backend.emit_step(replace(kernels, prepare=prepare, function=function), export)
     return StepLibrary(target, made.backend.assemble(emitted.text, target), emitted.symbols, len(constants))
+
+
+def _step_row(field: Field) -> StepRow:
+    return StepRow(field.source, field.width, field.vocabulary)
 
 
 def reference(

@@ -26,6 +26,9 @@ _SMALL = Target(
     relocation="static",
 )
 
+# Neither has an instruction for a thread that waits, of all its processors at least.
+_NOTHING = Intrinsic("llvm.donothing")
+
 _WASM = replace(
     _SMALL,
     name="wasm32",
@@ -34,6 +37,7 @@ _WASM = replace(
     cpu="generic",
     features="+bulk-memory",
     fused_multiply_add=False,
+    pause=_NOTHING,
     object_format="Wasm",
     first_level_bytes=2**15,
     second_level_bytes=2**19,
@@ -46,6 +50,7 @@ _RISCV = replace(
     architecture="riscv64",
     cpu="generic-rv64",
     features="+m,+a,+f,+d,+c",
+    pause=_NOTHING,
     pointer_bits=64,
     first_level_bytes=2**15,
     second_level_bytes=2**17,

@@ -25,6 +25,10 @@ METRICS = """
             return total(where(prediction > levels[width(levels) - 1], 1, 0))
         }
     }
+
+    metric above_sorted(levels = [0.7, -1, 0.2], also = 0.5) {
+        return total(where(prediction > concat(sort(levels), sort(also)), 1, 0)) / total(1)
+    }
 """
 PREDICTION = np.array([[0.1], [0.3], [0.6], [0.9]])
 
@@ -47,6 +51,39 @@ def test_a_list_isnt_none_and_a_number_is_a_list_of_one(levels: float | tuple[fl
 
 def test_numbers_one_after_the_other_are_a_row() -> None:
     np.testing.assert_array_equal(value("above_either"), value("above"))
+
+
+def test_a_sorted_list_is_a_constant_row_in_rising_order() -> None:
+    np.testing.assert_array_equal(value("above_sorted"), [1.0, 0.75, 0.25, 0.5])
+
+
+def test_thresholds_of_an_area_come_in_any_order() -> None:
+    """Keras's AUC sorts them, too; its other metrics give one number for each, in their order."""
+    model = rnnspec.compile("model M { input p: float[1] Activation(linear) }", dtype="float64")
+    native, truth = model._executable, np.array([[0.0], [1.0], [0.0], [1.0]])  # pyright: ignore[reportPrivateUsage]
+
+    def of(name: str, *thresholds: float) -> Array:
+        return of_rows(native, Config(name, (("thresholds", thresholds),)), PREDICTION, truth, np.ones(len(PREDICTION)))
+
+    np.testing.assert_allclose(of("auc", 0.2, 0.5, 0.8), [0.75])
+    np.testing.assert_array_equal(of("auc", 0.8, 0.2, 0.5), of("auc", 0.2, 0.5, 0.8))
+    np.testing.assert_array_equal(of("precision", 0.8, 0.2, 0.5), of("precision", 0.2, 0.5, 0.8)[[2, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("equation", "message"),
+    [
+        ("sort(prediction)", "`prediction` isn't known when the spec is compiled"),
+        ("sort([0.5, true])", "`sort` needs a list of numbers"),
+        ("sort(none)", "`sort` needs a list of numbers"),
+        ("sort([1], [2])", "takes 1 value, got 2"),
+    ],
+)
+def test_only_a_constant_list_of_numbers_is_sorted(equation: str, message: str) -> None:
+    own = f"metric own() {{ return total(sum({equation})) }}"
+    with pytest.raises(rnnspec.SpecError) as caught:
+        rnnspec.compile(f"{own} model M {{ input p: float[1] Dense(1) train {{ loss = mse\n metrics = [own()] }} }}")
+    assert message in str(caught.value)
 
 
 def test_what_is_no_list_of_numbers_is_refused() -> None:

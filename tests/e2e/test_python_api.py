@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -144,6 +145,14 @@ def test_the_readme(tmp_path: Path, dtype: str, capsys: pytest.CaptureFixture[st
     assert same(loaded.predict(X), predictions)
     assert "func @forward" in loaded.inspect("tensor")
     assert model.inspect("tensor") == loaded.inspect("tensor")
+
+
+def test_modules_that_users_pages_name_are_there_without_an_import() -> None:
+    pages = "".join((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in ("python", "frameworks", "interop"))
+    named = {name for name in re.findall(r"\brnnspec\.([a-z]+)\b", pages) if (ROOT / "rnnspec" / f"{name}.py").exists()}
+    assert {"callbacks", "jax", "keras", "sklearn", "torch"} <= named <= set(dir(rnnspec))
+    with pytest.raises(AttributeError, match=r"^module 'rnnspec' has no attribute 'tensorflow'$"):
+        _ = rnnspec.tensorflow
 
 
 def test_parameters_by_name_and_by_mapping(tmp_path: Path) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from rnnspec.backend.llvm_cpu.calls import calls_of
+from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.denormals import begin_flushing, end_flushing
-from rnnspec.backend.llvm_cpu.math import math_declarations, math_definitions
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
-from rnnspec.backend.llvm_cpu.module import attributes, emit_node
+from rnnspec.backend.llvm_cpu.module import emit_nests, module_text
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.backend.protocol import BAD_ID, OK, StepExport
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.native_function import STATE, Space
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.types import DType
 from rnnspec.kernel.memory import Plan, buffers_of, plan_scratch
 from rnnspec.kernel.nodes import Buffer, KernelFunction
 from rnnspec.kernel.pipeline import Kernels
@@ -30,17 +28,12 @@ def symbols(export: StepExport) -> tuple[str, ...]:
 
 def emit_step(kernels: Kernels, export: StepExport) -> str:
     """The LLVM text of a library's step, see `StepExport`."""
-    function, target = kernels.function, kernels.target
-    library = Library()
+    function, target, library = kernels.function, kernels.target, Library()
     vectors = Vectors(FunctionWriter("", ()), target, function.dtype, library)
-    name = "f32" if function.dtype is DType.F32 else "f64"
-    parts = [*_nests(function, vectors), _one_step(function, export, vectors)]
+    parts, calls = emit_nests(function, vectors)
+    parts.append(_one_step(function, calls, export, vectors))
     parts += [_entry(export, vectors, several=several) for several in (False, True)]
-    lanes = target.lanes(function.dtype)
-    library.declarations |= dict.fromkeys(math_declarations(library.elementary, name, [lanes], target.fused_multiply_add))
-    elementary = math_definitions(library.elementary, name, [lanes], target.fused_multiply_add) if library.elementary else ""
-    header = [f'target triple = "{target.triple}"', *sorted(library.declarations), _constants(export, target)]
-    return "\n".join([*header, *merge_functions(parts), elementary, attributes(target)])
+    return module_text([_constants(export, target), *merge_functions(parts)], target, function.dtype, library)
 
 
 def _constants(export: StepExport, target: Target) -> str:
@@ -53,14 +46,6 @@ def alignment(target: Target) -> int:
     return max(16, target.vector_bytes)
 
 
-def _nests(function: KernelFunction, vectors: Vectors) -> list[str]:
-    buffers = {buffer.name: buffer for buffer in function.buffers}
-    parts: list[str] = []
-    for number, node in enumerate(function.nodes):
-        parts += emit_node(f"{function.name}.{number}", node, {key: buffers[key] for key in buffers_of(node)}, vectors)
-    return parts
-
-
 def _pointers(export: StepExport) -> list[str]:
     """The parameters of all functions."""
     given = (f"%in.{number}" for number in range(len(export.inputs)))
@@ -68,7 +53,7 @@ def _pointers(export: StepExport) -> list[str]:
     return ["%state", *given, *shown]
 
 
-def _one_step(function: KernelFunction, export: StepExport, vectors: Vectors) -> str:
+def _one_step(function: KernelFunction, calls: Sequence[NestCall], export: StepExport, vectors: Vectors) -> str:
     """The nests one after the other. New states lie on the stack until all old ones were read."""
     target, buffers = vectors.target, {buffer.name: buffer for buffer in function.buffers}
     used = dict.fromkeys(name for node in function.nodes for name in buffers_of(node))
@@ -81,11 +66,10 @@ def _one_step(function: KernelFunction, export: StepExport, vectors: Vectors) ->
     for buffer in (buffers[name] for name in used):
         base, place = _home(buffer, export, stack, scratch)
         registers[buffer.name] = writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {place}", "b")
-    for number, node in enumerate(function.nodes):
-        for call in calls_of(f"{function.name}.{number}", node, buffers, vectors):
-            sizes = [_number(size) for size in (call.size, *call.further)]
-            arguments = [*(f"ptr {registers[name]}" for name in call.buffers), "i64 0", *(f"i64 {size}" for size in sizes)]
-            writer.do(f"call void @{quoted(call.name)}({', '.join(arguments)})")
+    for call in calls:
+        sizes = [_number(size) for size in (call.size, *call.further)]
+        arguments = [*(f"ptr {registers[name]}" for name in call.buffers), "i64 0", *(f"i64 {size}" for size in sizes)]
+        writer.do(f"call void @{quoted(call.name)}({', '.join(arguments)})")
     if export.state_bytes:
         vectors.library.declarations["declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"] = None
         size_of_element = ELEMENT_BYTES[function.dtype]
@@ -168,6 +152,6 @@ def _ids_are_sound(export: StepExport, writer: FunctionWriter, steps: str) -> st
 
 def _advanced(export: StepExport, writer: FunctionWriter, step: str, element: int) -> list[str]:
     """The addresses of a step's inputs and outputs."""
-    rows = [(f"%in.{number}", source.width * (element if source.vocabulary is None else 4)) for number, source in enumerate(export.inputs)]
-    rows += [(f"%out.{number}", output.width * element) for number, output in enumerate(export.outputs)]
-    return [writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {writer.multiply(step, bytes_)}", "row") for base, bytes_ in rows]
+    rows = zip(_pointers(export)[1:], (*export.inputs, *export.outputs), strict=True)
+    sizes = [(base, row.width * (element if row.vocabulary is None else 4)) for base, row in rows]
+    return [writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {writer.multiply(step, size)}", "row") for base, size in sizes]

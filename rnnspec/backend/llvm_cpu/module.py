@@ -50,18 +50,19 @@ def emit_module(module: KernelModule, target: Target, *, timed: bool = False, sh
     `timed`: each function takes one pointer more, to a clock for each of its nests. `shared`: with entry points for several
     threads; a timed one has none.
     """
-    library, shared = Library(), shared and not timed
-    parts = merge_functions([part for function in module.functions for part in _function(function, target, library, timed, shared)])
-    dtype = module.functions[0].dtype
+    library, shared, dtype = Library(), shared and not timed, module.functions[0].dtype
     if dtype not in (DType.F32, DType.F64):
         raise InternalError(f"a module of {dtype.value}")
-    name = "f32" if dtype is DType.F32 else "f64"
-    lanes = target.lanes(dtype)
-    library.declarations |= dict.fromkeys(math_declarations(library.elementary, name, [lanes], target.fused_multiply_add))
-    header = [f'target triple = "{target.triple}"', *sorted(library.declarations)]
-    elementary = math_definitions(library.elementary, name, [lanes], target.fused_multiply_add) if library.elementary else ""
-    together = thread_runtime(target.pause) if shared else ""
-    return "\n".join(["\n".join(header), *parts, together, elementary, attributes(target)])
+    parts = merge_functions([part for function in module.functions for part in _function(function, target, library, timed, shared)])
+    return module_text([*parts, thread_runtime(target.pause) if shared else ""], target, dtype, library)
+
+
+def module_text(parts: Sequence[str], target: Target, dtype: DType, library: Library) -> str:
+    """A module of these definitions, with the elementary functions and the declarations that they use."""
+    name, lanes = "f32" if dtype is DType.F32 else "f64", [target.lanes(dtype)]
+    library.declarations |= dict.fromkeys(math_declarations(library.elementary, name, lanes, target.fused_multiply_add))
+    elementary = math_definitions(library.elementary, name, lanes, target.fused_multiply_add) if library.elementary else ""
+    return "\n".join([f'target triple = "{target.triple}"', *sorted(library.declarations), *parts, elementary, attributes(target)])
 
 
 def attributes(target: Target) -> str:
@@ -73,9 +74,21 @@ def attributes(target: Target) -> str:
 def _function(function: KernelFunction, target: Target, library: Library, timed: bool, shared: bool) -> list[str]:
     """The nests of a function, and its entry points."""
     vectors = Vectors(FunctionWriter("", ()), target, function.dtype, library)
-    buffers = {buffer.name: buffer for buffer in function.buffers}
     names = {f"{function.name}.{nest.name}": place for place, nest in enumerate(nests_of(function))}
     clocks = Clocks(target, library, names) if timed else None
+    parts, calls = emit_nests(function, vectors, clocks, shared=shared)
+    parts.append(emit_entry(function, calls, target, library, clocks=clocks))
+    return [*parts, emit_shared_entry(function, calls, target, library)] if shared else parts
+
+
+def emit_nests(
+    function: KernelFunction, vectors: Vectors, clocks: Clocks | None = None, *, shared: bool = False
+) -> tuple[list[str], list[NestCall]]:
+    """The definitions for all loop nests of a function, and the calls of them in order.
+
+    `shared`: with entries for several threads that share a scan's units.
+    """
+    buffers = {buffer.name: buffer for buffer in function.buffers}
     parts: list[str] = []
     calls: list[NestCall] = []
     for number, node in enumerate(function.nodes):
@@ -83,8 +96,7 @@ def _function(function: KernelFunction, target: Target, library: Library, timed:
         shares = unit_shares(node, function, vectors.lanes) if shared and isinstance(node, ScanLoop) else ()
         parts.extend(emit_node(name, node, {key: buffers[key] for key in buffers_of(node)}, vectors, clocks, shares))
         calls.extend(replace(call, shares=shares, number=number) for call in calls_of(name, node, buffers, vectors))
-    parts.append(emit_entry(function, calls, target, library, clocks=clocks))
-    return [*parts, emit_shared_entry(function, calls, target, library)] if shared else parts
+    return parts, calls
 
 
 def emit_node(

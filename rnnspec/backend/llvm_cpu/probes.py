@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from rnnspec.backend.llvm_cpu.clocks import tick
 from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
-from rnnspec.backend.llvm_cpu.math import math_declarations, math_definitions
-from rnnspec.backend.llvm_cpu.module import attributes
+from rnnspec.backend.llvm_cpu.module import module_text
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
 from rnnspec.ir.elementwise import ELEMENTARY, BinaryKind, UnaryKind
@@ -37,10 +36,7 @@ def emit_probes(target: Target, dtype: DType) -> str:
     library = Library()
     parts = [_arithmetic(target, dtype, library), _reading(target, dtype, library), _clock(target, library)]
     parts += [_elementary(target, dtype, library, kind) for kind in ELEMENTARY]
-    name = "f32" if dtype is DType.F32 else "f64"
-    library.declarations |= dict.fromkeys(math_declarations(library.elementary, name, [target.lanes(dtype)], target.fused_multiply_add))
-    math = math_definitions(library.elementary, name, [target.lanes(dtype)], target.fused_multiply_add)
-    return "\n".join([f'target triple = "{target.triple}"', *sorted(library.declarations), *parts, math, attributes(target)])
+    return module_text(parts, target, dtype, library)
 
 
 def _writer(symbol: str) -> FunctionWriter:

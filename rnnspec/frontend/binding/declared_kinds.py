@@ -1,4 +1,4 @@
-"""What a declaration says that its parameters may be, as types of arguments."""
+"""What a declaration says that its parameters may be, as arguments."""
 
 from __future__ import annotations
 
@@ -9,21 +9,12 @@ from typing import TypeAlias, assert_never
 from rnnspec.contract.arguments import LARGEST_INT
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.values import CheckError, Scope
-from rnnspec.frontend.catalogue.argument_types import AnyValue, ArgumentType, ChoiceOf, Either, Family, Flag, Float, Int, OneOf, Several
+from rnnspec.frontend.catalogue.argument_types import AnyValue, ArgumentSpec, ChoiceOf, Either, Family, Flag, Float, Int, OneOf, Several
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.expression_names import names_in
-from rnnspec.frozen import frozen
 
 Limit: TypeAlias = Callable[[ast.Expression], "int | float | None"]
 """The value of a bound or a length; None where it isn't known, so that it limits nothing yet."""
-
-
-@frozen
-class DeclaredKind:
-    """The type of a parameter's argument. `optional`: it may be none, too."""
-
-    of: ArgumentType
-    optional: bool = False
 
 
 def constant_limit(bound: ast.Expression) -> int | float | None:
@@ -41,21 +32,26 @@ def number(value: object) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def declared_kind(parameter: ast.Parameter, limit: Limit = constant_limit) -> DeclaredKind | None:
-    """The type that a parameter's declaration says, None if it says nothing; of texts and `none` alone one of these words."""
+def declared_argument(parameter: ast.Parameter, limit: Limit = constant_limit) -> ArgumentSpec | None:
+    """The argument that a parameter's declaration says, without its default; None if it says nothing.
+
+    Of texts and `none` alone it is one of these words.
+    """
     if not parameter.kind:
         return None
+    name = parameter.name.text
     texts = [each.value for each in parameter.kind if isinstance(each, ast.Text)]
     sorts = [_sort(each, limit) for each in parameter.kind if isinstance(each, ast.Range)]
     optional = any(isinstance(each, ast.Nothing) for each in parameter.kind)
     if not sorts:
-        return DeclaredKind(OneOf((*texts, None) if optional else tuple(texts)), optional)
+        return ArgumentSpec(name, OneOf((*texts, None) if optional else tuple(texts)), optional=optional)
     optional = optional or ChoiceOf(Family.ACTIVATION) in sorts
     several = [*([OneOf(tuple(texts))] if texts else []), *(each for each in sorts if not isinstance(each, AnyValue))]
     if not several or len(several) < len(sorts):
-        return DeclaredKind(AnyValue(), optional)
+        return ArgumentSpec(name, AnyValue(), optional=optional)
     words = [*(each.expected for each in several), *(["none"] if optional and len(several) > 1 else [])]
-    return DeclaredKind(several[0] if len(several) == 1 else Either(tuple(several), ", or ".join(words)), optional)
+    kind = several[0] if len(several) == 1 else Either(tuple(several), ", or ".join(words))
+    return ArgumentSpec(name, kind, optional=optional)
 
 
 def _sort(sort: ast.Range, limit: Limit) -> Flag | Int | Float | Several | ChoiceOf | AnyValue:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.declared_kinds import declared_argument
 from rnnspec.frontend.binding.values import CallValue, CheckError, LocatedValue, Scope, Symbol, describe
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, AnyValue, ArgumentSpec, ChoiceOf, Flag, Numbers
 from rnnspec.frontend.syntax import ast
@@ -18,13 +20,13 @@ def equation_arguments(declared: ast.Equations) -> list[ArgumentSpec]:
 
 def _argument(parameter: ast.Parameter) -> ArgumentSpec:
     """A parameter of equations as an argument: of the kind that is declared, else of that of its default."""
-    name, kind = parameter.name.text, declared_kind(parameter)
+    name, declared = parameter.name.text, declared_argument(parameter)
     given = None if parameter.default is None else evaluate(parameter.default, Scope({}))
-    if kind is not None and isinstance(kind.of, ChoiceOf) and given is not None and isinstance(given.value, Symbol):
-        return ArgumentSpec(name, kind.of, given.value.name, kind.optional)
+    if declared is not None and isinstance(declared.kind, ChoiceOf) and given is not None and isinstance(given.value, Symbol):
+        return replace(declared, default=given.value.name)
     default = REQUIRED if given is None else plain_constant(given, name)
-    if kind is not None:
-        return ArgumentSpec(name, kind.of, default, kind.optional)
+    if declared is not None:
+        return replace(declared, default=default)
     match default:
         case tuple():
             return ArgumentSpec(name, Numbers(), default)

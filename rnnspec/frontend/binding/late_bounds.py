@@ -8,9 +8,8 @@ from dataclasses import replace
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import checked
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.declared_kinds import declared_kind, limits_of, number
+from rnnspec.frontend.binding.declared_kinds import declared_argument, limits_of, number
 from rnnspec.frontend.binding.values import AlreadyReported, CallValue, CheckError, LocatedValue, Scope, Symbol, describe
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.expression_names import names_in
 
@@ -40,11 +39,11 @@ def check_late_bounds(
                 raise CheckError(errors.names.UnfitDeclaration(span=bound.span, name=parameter.name.text, problem=problem))
             return number(known.value)
 
-        kind = declared_kind(parameter, limit)
-        if kind is None:
+        argument = declared_argument(parameter, limit)
+        if argument is None:
             continue
         try:
-            checked(ArgumentSpec(parameter.name.text, kind.of, REQUIRED, kind.optional), given, callee, scope)
+            checked(argument, given, callee, scope)
         except CheckError as fault:
             here = " and ".join(f"`{text}` is {describe(known.value)}" for text, known in found.items())
             raise CheckError(*(replace(each, help=f"{here} here" if here else each.help) for each in fault.diagnostics)) from None

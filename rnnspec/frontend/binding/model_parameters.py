@@ -13,10 +13,9 @@ from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import checked
 from rnnspec.frontend.binding.constants import INTEGER_LIMIT, evaluate
-from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.declared_kinds import declared_argument
 from rnnspec.frontend.binding.late_bounds import check_late_bounds, known_or_none
 from rnnspec.frontend.binding.values import NOTHING_OWN, CheckError, LocatedValue, OwnEquations, Report, Scope, Value, describe
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
 
@@ -49,15 +48,15 @@ def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], repor
         places[name] = span
         with report.catching():
             default = None if parameter.default is None else evaluate(parameter.default, before)
-            kind = declared_kind(parameter)
+            argument = declared_argument(parameter)
             if name in overrides:
-                given = _override(name, overrides[name], default if kind is None else None, span)
+                given = _override(name, overrides[name], default if argument is None else None, span)
             elif default is not None:
                 given = default
             else:
                 raise CheckError(errors.names.MissingParameter(span=span, name=name))
-            if kind is not None:
-                given = checked(ArgumentSpec(name, kind.of, REQUIRED, kind.optional), given, model.name.text, before)
+            if argument is not None:
+                given = checked(argument, given, model.name.text, before)
                 check_late_bounds(model.name.text, [parameter], {name: given}, before, partial(known_or_none, scope=before))
             values[name] = given
     return _scope(values, places, own)

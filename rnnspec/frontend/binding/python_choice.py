@@ -43,7 +43,7 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
 
 
 def check_arguments(family: Literal["loss", "metric"], given: Config) -> None:
-    """Raises ValueError for an argument that a loss or a metric of the library can't have, whatever it is the width of the predictions."""
+    """Raises ValueError for an argument that a loss or a metric of the library can't have at any width of predictions."""
     kind = Family.LOSS if family == "loss" else Family.METRIC
     declared = declared_equations(kind, given.name, NOTHING_OWN)
     if declared is None:

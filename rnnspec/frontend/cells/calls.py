@@ -14,12 +14,12 @@ from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import bind, checked, choose, declared_equations, located
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.declared_kinds import declared_argument
 from rnnspec.frontend.binding.equation_arguments import equation_arguments
 from rnnspec.frontend.binding.late_bounds import check_late_bounds
 from rnnspec.frontend.binding.values import NOTHING_OWN, AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
 from rnnspec.frontend.binding.values import CallValue as Calling
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, REFUSALS
 from rnnspec.frontend.cells.cell_ir import (
     ELEMENT_LIMIT,
@@ -212,8 +212,8 @@ def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call
         else:
             problem = f"needs a value for `{name}`"
             raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=function.name.text, problem=problem))
-        if (kind := declared_kind(parameter)) is not None:
-            operand = _constant(function, ArgumentSpec(name, kind.of, REQUIRED, kind.optional), operand, call, names)
+        if (argument := declared_argument(parameter)) is not None:
+            operand = _constant(function, argument, operand, call, names)
         if reads.get(name, 0) > 1 and not isinstance(operand, LocatedValue | Compared | Combined):
             operand = names.assign(f"{function.name.text}.{name}", operand, call.span)
         _bind(name, operand, inner)
@@ -363,6 +363,18 @@ def _positions(call: ast.Call, names: EquationNames) -> Operand:
     return Positions(TermShape((count,), False))
 
 
+def _sort(call: ast.Call, names: EquationNames) -> LocatedValue:
+    """The numbers of a constant list in rising order; a number is a list of one."""
+    (argument,) = _positional(call, 1)
+    given = constant_of(argument, names)
+    items = [each.value for each in given.value] if isinstance(given.value, tuple) else [given.value]
+    numbers = [each for each in items if isinstance(each, int | float) and not isinstance(each, bool)]
+    if len(numbers) < len(items):
+        found = describe(given.value)
+        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`sort`", expected="a list of numbers", found=found))
+    return LocatedValue(tuple(located(number, call.span) for number in sorted(numbers)), call.span)
+
+
 def _width(call: ast.Call, names: EquationNames) -> Operand:
     """The width of a row, a constant, 1 of a number. The row isn't read: what only its width is asked of is unused."""
     (argument,) = _positional(call, 1)
@@ -424,6 +436,15 @@ def split_call(call: ast.Call, targets: int, names: EquationNames, taken: Collec
 
 
 _SPECIAL: Mapping[str, Callable[[ast.Call, EquationNames], Operand]] = MappingProxyType(
-    {"where": _where, "clip": _clip, "concat": _concat, "split": _split, TOTAL: _total, "positions": _positions, "width": _width}
+    {
+        "where": _where,
+        "clip": _clip,
+        "concat": _concat,
+        "split": _split,
+        TOTAL: _total,
+        "positions": _positions,
+        "sort": _sort,
+        "width": _width,
+    }
 )
 """Functions whose arguments have a form of their own."""

@@ -9,9 +9,9 @@ from rnnspec.diagnostics import Diagnostic, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import checked
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.declared_kinds import constant_limit, declared_kind, limits_of
+from rnnspec.frontend.binding.declared_kinds import constant_limit, declared_argument, limits_of
 from rnnspec.frontend.binding.values import CheckError, Scope
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, Float, Int, Several
+from rnnspec.frontend.catalogue.argument_types import Float, Int, Several
 from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.expression_names import names_in
@@ -92,9 +92,9 @@ def _unfit(place: ast.Node, name: str, problem: str) -> Diagnostic:
 
 
 def _is_empty(sort: ast.Range, name: str) -> bool:
-    kind = declared_kind(ast.Parameter(sort.span, ast.Identifier(sort.span, name), None, (sort,)))
-    of = None if kind is None else kind.of
-    match of.of if isinstance(of, Several) else of:
+    argument = declared_argument(ast.Parameter(sort.span, ast.Identifier(sort.span, name), None, (sort,)))
+    kind = None if argument is None else argument.kind
+    match kind.of if isinstance(kind, Several) else kind:
         case Int(minimum, maximum):
             return minimum > maximum
         case Float(float() | int() as least, float() | int() as most, below, above):
@@ -113,12 +113,12 @@ def _repeated(parameter: ast.Parameter) -> Iterator[Diagnostic]:
 
 def _of_default(owner: str, parameter: ast.Parameter, default: ast.Expression) -> Iterator[Diagnostic]:
     """A default that the declaration excludes."""
-    kind = declared_kind(parameter)
-    if kind is None:
+    argument = declared_argument(parameter)
+    if argument is None:
         return
     with suppress(CheckError):
         given = evaluate(default, Scope({}))
         try:
-            checked(ArgumentSpec(parameter.name.text, kind.of, REQUIRED, kind.optional), given, owner, Scope({}))
+            checked(argument, given, owner, Scope({}))
         except CheckError as fault:
             yield from fault.diagnostics

@@ -19,7 +19,7 @@ PAIRS = {kind.value: kind for kind in (Elementwise.MIN, Elementwise.MAX, Element
 TOTAL = "total"
 """The sum of a row over all rows, of metrics alone."""
 
-FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "positions", "split", "where", "width"})
+FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "positions", "sort", "split", "where", "width"})
 
 RESERVED = (FUNCTIONS - ACTIVATIONS.keys()) | (ELEMENTARY & ACTIVATIONS.keys()) | {TOTAL, "linear"}
 """Names that no function of a spec can have. `linear` is what a layer without an activation has."""

@@ -14,7 +14,7 @@ from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings, checked, choose, match_arguments
 from rnnspec.frontend.binding.constants import choice, evaluate
-from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.declared_kinds import declared_argument
 from rnnspec.frontend.binding.late_bounds import check_late_bounds, known_or_none
 from rnnspec.frontend.binding.values import AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, AnyValue, ArgumentSpec, ChoiceOf, Family, Flag, Int
@@ -143,8 +143,8 @@ def parameter_arguments(parameters: Sequence[ast.Parameter], widths: Collection[
     arguments: dict[str, ArgumentSpec] = {}
     for parameter in parameters:
         name, default = parameter.name.text, parameter.default
-        if (kind := declared_kind(parameter)) is not None:
-            arguments[name] = ArgumentSpec(name, kind.of, REQUIRED if default is None else None, kind.optional)
+        if (declared := declared_argument(parameter)) is not None:
+            arguments[name] = replace(declared, default=REQUIRED if default is None else None)
             continue
         match default:
             case ast.Boolean():

@@ -25,9 +25,7 @@ class TextInputs:
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._specs = {spec.name: (spec, spec.text) for spec in signature.inputs if spec.text is not None}
-        self._only = next(((spec.name, spec, spec.text) for spec in signature.inputs[:1] if spec.text), None)
-        if len(signature.inputs) > 1:
-            self._only = None
+        self._only = next(iter(self._specs.values()), None) if len(signature.inputs) == 1 else None
         self.vocabularies: dict[str, Vocabulary] = {}
 
     def named(self, name: str | None) -> str:
@@ -98,15 +96,15 @@ class TextInputs:
         """
         if self._only is None:
             return x
-        name, spec, rules = self._only
+        spec, rules = self._only
         given = x
         if type(given) is dict:
-            given = cast(dict[str, object], given).get(name) if len(cast(dict[str, object], given)) == 1 else None
+            given = cast(dict[str, object], given).get(spec.name) if len(cast(dict[str, object], given)) == 1 else None
         if type(given) is np.ndarray and given.shape == (1,):
             given = given.tolist()
         if type(given) is not list:
             return x
-        items, vocabulary = cast(list[object], given), self.vocabularies.get(name)
+        items, vocabulary = cast(list[object], given), self.vocabularies.get(spec.name)
         if len(items) != 1 or type(text := items[0]) is not str or vocabulary is None or _has_half(text):
             return x
         ids, steps = vocabulary.ids(text, rules), spec.shape[0]

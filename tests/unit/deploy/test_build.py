@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 from rnnspec.deploy.archive import archive
@@ -139,6 +142,18 @@ def test_every_target_has_code() -> None:
     assert all(1000 < size < 6000 for size in sizes.values()), sizes
 
 
+def test_a_waiting_thread_pauses_by_its_own_processors_instruction() -> None:
+    """A description begins as a copy of another one: another processor's instruction would end the compiler."""
+    own = {"x86_64": "x86", "aarch64": "aarch64", "arm64": "aarch64", "wasm32": "", "riscv32": "", "riscv64": ""}
+    for target in BUILD_TARGETS.values():
+        pause = target.pause.name.removeprefix("llvm.")
+        assert pause.partition(".")[0] == (own.get(target.architecture, "arm") or "donothing"), target.name
+        given = ", ".join(f"{kind} {number}" for kind, number in target.pause.arguments)
+        kinds = ", ".join(kind for kind, _ in target.pause.arguments)
+        declared = f'target triple = "{target.triple}"\ndeclare void @{target.pause.name}({kinds})'
+        Machine(target).object_code(f"{declared}\ndefine void @wait() {{\n  call void @{target.pause.name}({given})\n  ret void\n}}\n")
+
+
 def test_a_small_model_on_a_microcontroller() -> None:
     spec = "model Lstm20 { input x: float[time, 1]\n LSTM(20, return_sequences = true)\n Dense(1) }"
     compilation = compilation_of(spec)
@@ -167,6 +182,16 @@ def test_a_folder(tmp_path: Path) -> None:
     assert told == [json.loads(json.dumps(each.as_dict())) for each in first]
     assert [each["target"] for each in told] == ["cortex-m0plus", NATIVE]
     assert not list(tmp_path.glob(".rnnspec-*"))
+
+
+def test_the_folder_is_as_open_as_the_process_makes_folders(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        rnnspec.build(rnnspec.compile(TINY, seed=1), tmp_path / "new" / "out", targets=[NATIVE])
+    finally:
+        os.umask(before)
+    folders = [tmp_path / "new", tmp_path / "new" / "out", tmp_path / "new" / "out" / "include"]
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o750] * 3
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler; CI has one")

@@ -18,7 +18,7 @@ from rnnspec.contract.arguments import REQUIRED, Flag, Float, Int, OneOf
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.declared_kinds import declared_argument
 from rnnspec.frontend.binding.equation_arguments import equation_arguments
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.binding.python_choice import config_of
@@ -101,8 +101,8 @@ def places() -> Iterator[Place]:
             yield from (Place("activation", name, each, needed(arguments), LAYER) for each in arguments)
     for name in standard_library.FILES:
         for parameter in standard_library.standard_cell(name).parameters:
-            if (kind := declared_kind(parameter)) is not None:
-                yield Place("cell", name, ArgumentSpec(parameter.name.text, kind.of), (), CELL)
+            if (argument := declared_argument(parameter)) is not None:
+                yield Place("cell", name, argument, (), CELL)
 
 
 PLACES = [*places()]
