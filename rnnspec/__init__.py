@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rnnspec.api import compile, load
     from rnnspec.contract.tuning import Tuning
     from rnnspec.deploy.build import build
+    from rnnspec.deploy.python_package import build_python
     from rnnspec.diagnostics import SpecError
     from rnnspec.interop.exporting import export_model
     from rnnspec.interop.graph.refusals import ExportRefused, ImportRefused
@@ -24,6 +25,7 @@ __all__ = [
     "Tuning",
     "__version__",
     "build",
+    "build_python",
     "compile",
     "export_model",
     "import_model",
@@ -34,6 +36,7 @@ _HOMES = {
     "ExportRefused": "rnnspec.interop.graph.refusals",
     "ImportRefused": "rnnspec.interop.graph.refusals",
     "build": "rnnspec.deploy.build",
+    "build_python": "rnnspec.deploy.python_package",
     "compile": "rnnspec.api",
     "export_model": "rnnspec.interop.exporting",
     "import_model": "rnnspec.interop.importing",

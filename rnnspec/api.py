@@ -19,6 +19,7 @@ from rnnspec.contract.sequence_loss import NativeLoss
 from rnnspec.contract.signature import ArgumentValue, Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning, checked_tuning
+from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
@@ -86,13 +87,15 @@ def compile(
     return model
 
 
-def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING, self_test: bool = False) -> Model:
+def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING, self_test: bool = False, weights: StorageName | None = None) -> Model:
     """The model in a file that `Model.save` wrote, compiled for this machine or taken from the cache.
 
     `file`: its path, its bytes, or a binary file, which is read to its end. No other file is read: a spec in it that imports is
     refused. OSError for a file that can't be read or isn't a regular one, ValueError for a file that is damaged, edited or from a newer
     version. `tuning`: as for `compile`. `self_test`: the model computes what an import with a check has written into its file, and
-    ValueError says if that isn't what its origin gives, or if there is nothing of the kind in the file.
+    ValueError says if that isn't what its origin gives, or if there is nothing of the kind in the file. `weights`: "float16", "bfloat16"
+    or "int8" for a model of float32 whose inference keeps the matrices that it multiplies by in fewer bits, and reads less memory for
+    them; they are widened in registers and all sums are float32. `weights` of the model, training and the model's file stay float32.
 
     >>> import io
     >>> import numpy as np
@@ -105,24 +108,33 @@ def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING, self_test:
     True
     """
     default_threads()  # a wrong variable isn't the file's fault
-    return _loaded(file, checked_tuning(tuning), warn_at=4, self_test=self_test)
+    return _loaded(file, checked_tuning(tuning), warn_at=4, self_test=self_test, storage=weights)
 
 
 def restored(content: bytes, beside: object = None) -> Model:
     """The copy of a model, from its file's bytes and what is beside them; without warnings, which the model itself has given."""
     found = beside_of(beside)
-    model = _loaded(content, found.tuning, warn_at=None, beside=found)
+    model = _loaded(content, found.tuning, warn_at=None, beside=found, storage=found.storage)
     model.take_beside(found)
     return model
 
 
 def _loaded(
-    file: model_file.Source, tuning: Tuning, warn_at: int | None, *, beside: Beside | None = None, self_test: bool = False
+    file: model_file.Source,
+    tuning: Tuning,
+    warn_at: int | None,
+    *,
+    beside: Beside | None = None,
+    self_test: bool = False,
+    storage: str | None = None,
 ) -> Model:
     name, saved = model_file.name_of(file), model_file.load(file)
+    kept = WeightStorage.FULL if storage is None else checked_storage(storage, saved.dtype)
     source = SourceFile(f"{name}!{model_file.SPEC}", saved.text)
     try:
-        model = _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
+        model = _model(
+            source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at, storage=kept
+        )
         model.take_texts(source.path, saved.texts)
         model.take_training(saved, beside=beside)
         if self_test:
@@ -155,10 +167,12 @@ def _model(
     saved: Mapping[str, Array] | None = None,
     tuning: Tuning,
     warn_at: int | None = 3,
+    storage: WeightStorage = WeightStorage.FULL,
 ) -> Model:
     """A model from the cache; the compiler is imported on a miss, or to print a stage.
 
     `saved`: the weights beside the spec in a model file, None for another spec. `warn_at`: the stack level of warnings, None for none.
+    `storage`: how inference keeps matrices.
     """
     keys = keys_of(source, parameters, _name(dtype))
     kept = None if keys is None else find(keys, saved is not None)
@@ -186,7 +200,7 @@ def _model(
         return build() if key is None else kept_code(NativeFunction, ObjectCache.key(key, repr(wanted), host_identity()), build)
 
     def print_stage(stage: str, after: str | None) -> str:
-        return compilation().print(stage, after)
+        return compilation().print(stage, after, storage=storage)
 
     def update(formula: Formula, states: int, constants: int) -> NativeUpdate:
         return compilation().update(formula, states, constants)
@@ -195,7 +209,7 @@ def _model(
         return compilation().sequence_loss(name)
 
     scores = _Scores(key, compilation)
-    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call, tuning, scores)
+    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call, tuning, scores, storage)
     if kept.signature.states:
         executable = StatefulExecutable(executable, kept.signature.states, kept.signature.dtype)
     return Model(
@@ -207,6 +221,7 @@ def _model(
         compile_update=update,
         compile_loss=sequence_loss,
         restore=restored,
+        storage=storage,
     )
 
 

@@ -303,7 +303,7 @@ def _columns(text: str) -> int:
 
 def caller_level() -> int:
     """The number of frames up to the first one outside of the package, for `warnings.warn`."""
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "rnnspec":
+    level, frame, package = 0, inspect.currentframe(), __name__.rpartition(".")[0]  # a copy in another package has its own
+    while frame is not None and f"{frame.f_globals.get('__name__', '')}.".startswith(f"{package}."):
         level, frame = level + 1, frame.f_back
     return level

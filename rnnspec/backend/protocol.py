@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from rnnspec.contract.executable import Formula
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
 from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases
@@ -85,11 +86,12 @@ class Backend(Protocol):
         *,
         reader: Function | None = None,
         aliases: BufferAliases = NO_ALIASES,
+        storage: WeightStorage = WeightStorage.FULL,
         after: str | None = None,
     ) -> Kernels:
         """The kernels of a function, after all passes of a stage, or after one of them, or before the first one (`SCHEDULE`).
 
-        `offsets`, `reader`, `aliases`: see `kernel.schedule.schedule`.
+        `offsets`, `reader`, `aliases`, `storage`: see `kernel.schedule.schedule`.
         """
         ...
 

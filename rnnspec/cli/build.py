@@ -14,9 +14,12 @@ from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 
 if TYPE_CHECKING:
     from rnnspec.deploy.build import TargetReport
+    from rnnspec.deploy.python_package import PythonReport
 
-TARGET = "A machine to build for; repeatable.  [default: x86-64-v3]"
-NAME = "How all names in C begin.  [default: the model's name]"
+TARGET = "A machine to build for; repeatable.  [default: x86-64-v3; with --python all of x86-64]"
+NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
+PYTHON = "Make a Python package, a folder and a wheel, that runs with numpy alone."
+RELEASE = "The wheel's version, with --python.  [default: 0.1.0]"
 ModelFile = Annotated[Path | None, typer.Argument(metavar="MODEL", help="The compiled model, a .rnnc file.", show_default=False)]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder, or an empty one.", show_default=False)]
 
@@ -26,10 +29,12 @@ def build(
     output: Folder = None,
     target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME", help=TARGET, show_default=False)] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
+    python: Annotated[bool, typer.Option("--python", help=PYTHON)] = False,
+    release: Annotated[str, typer.Option("--release", metavar="VERSION", help=RELEASE, show_default=False)] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
-    """Make a C library of a model's step, for this machine or others.
+    """Make a C library of a model's step, for this machine or others; or a Python package that needs numpy alone.
 
     The folder has a header, for each machine an object file and a static library, an example that checks itself, and a report.
     """
@@ -39,6 +44,19 @@ def build(
     if model is None or output is None:
         raise typer.BadParameter("a model and a folder are needed: rnnspec build model.rnnc -o folder")
     from rnnspec.cli.results import print_json
+
+    if release and not python:
+        raise typer.BadParameter("--release is the version of a wheel, which --python makes")
+    if python:
+        from rnnspec.deploy.python_package import PYTHON_TARGETS, build_python
+
+        made = build_python(model, output, targets=target or PYTHON_TARGETS, name=name, release=release or "0.1.0")
+        if as_json:
+            print_json(made.as_dict())
+        else:
+            _print_package(made)
+        say(f"wrote {output}")
+        return
     from rnnspec.deploy.build import DEFAULT
     from rnnspec.deploy.build import build as make
 
@@ -59,4 +77,15 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     for report in reports:
         sizes = (f"{size:,}" for size in (report.code, report.constants, report.state))
         table.add_row(report.target, *sizes, "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing")
+    print_table(table)
+
+
+def _print_package(report: PythonReport) -> None:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("package")
+    table.add_column("code for")
+    for heading in ("modules", "code", "weights", "wheel"):
+        table.add_column(f"{heading}, bytes", justify="right")
+    sizes = (f"{size:,}" for size in (report.python, report.code, report.weights, report.wheel_bytes))
+    table.add_row(report.package, ", ".join(report.targets), *sizes)
     print_table(table)

@@ -106,7 +106,7 @@ def build(
     given = _checked_steps(layout)
     libraries = [step_library(compilation, saved.weights, layout, machine) for machine in machines]
     reports = tuple(_report(compilation, layout, library) for library in libraries)
-    with _new_folder(Path(folder)) as inside:
+    with new_folder(Path(folder)) as inside:
         for library in libraries:
             expected = reference(compilation, saved.weights, layout, library.target, given)
             _write_target(inside / library.target.name, layout, library, _check_file(layout, given, expected))
@@ -184,7 +184,7 @@ def _write_target(folder: Path, layout: StepLayout, library: StepLibrary, check:
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Generator[Path]:
+def new_folder(folder: Path) -> Generator[Path]:
     """A folder that is there, whole, if nothing fails, and else isn't; FileExistsError for one with something in it."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder}: expected a new folder or an empty one; a library is never written over something")

@@ -16,6 +16,7 @@ from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.objective import Objective, RowEquations, target_name
 from rnnspec.contract.sequence_loss import NativeLoss
 from rnnspec.contract.signature import ArgumentValue, Config, Signature, frozen_weights, weight_ranges
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.diagnostics import InternalError, no_such_name, render_all
 from rnnspec.driver import backends, native, scores
 from rnnspec.driver.pipelines import LOWER, STAGES, Stage, pipeline_of, stages_of, without_input_gradients
@@ -240,7 +241,8 @@ class Compilation:
         stage, aliases = "kernel", NO_ALIASES
         if wanted.name == "backward":
             stage, aliases = "kernel.backward", self._recording(wanted, after).aliases
-        return self.backend.schedule(self.function(wanted), self.machine(), self._offsets(), stage, aliases=aliases, after=after)
+        function, storage = self.function(wanted), wanted.storage
+        return self.backend.schedule(function, self.machine(), self._offsets(), stage, aliases=aliases, storage=storage, after=after)
 
     def _recording(self, wanted: Variant, after: str | None) -> Kernels:
         """The kernels of the recorded call that goes with a function."""
@@ -276,10 +278,10 @@ class Compilation:
         _, loaded = Jit().load_built(lambda: native.assembled(emitted, target, self.backend, cache))
         return calling(loaded, emitted.symbols[0])
 
-    def print(self, stage: str, after: str | None = None, *, locations: bool = False) -> str:
+    def print(self, stage: str, after: str | None = None, *, locations: bool = False, storage: WeightStorage = WeightStorage.FULL) -> str:
         """The printed form of a stage; ValueError for a stage or a pass that doesn't exist.
 
-        `locations`: with the lines of the spec, for tensor and kernel IR.
+        `locations`: with the lines of the spec, for tensor and kernel IR. `storage`: of the matrices in kernels of inference.
         """
         stages = stages_of(self.backend)
         if stage not in stages:
@@ -293,10 +295,10 @@ class Compilation:
             raise ValueError(f"stage `{stage}` has no locations; {', '.join(name for name, passes in stages.items() if passes)} have")
         own: Stage | None = next((name for name in STAGES if name == stage), None)
         if own is None:
-            return self.backend.show(stage, self.kernels(Variant("forward", False)))
-        return self._printed(own, after, locations)
+            return self.backend.show(stage, self.kernels(Variant("forward", False, storage=storage)))
+        return self._printed(own, after, locations, storage)
 
-    def _printed(self, stage: Stage, after: str | None, locations: bool) -> str:
+    def _printed(self, stage: Stage, after: str | None, locations: bool, storage: WeightStorage) -> str:
         match stage:
             case "ast":
                 return print_ast(self.tree)
@@ -307,7 +309,7 @@ class Compilation:
             case "tensor.backward":
                 return print_module(self.module(stage, True, after, **_asked(self.trained("record"))), locations=locations)
             case "kernel":
-                return print_kernels(self.kernels(Variant("forward", False), after).module, locations=locations)
+                return print_kernels(self.kernels(Variant("forward", False, storage=storage), after).module, locations=locations)
             case "kernel.backward":
                 both = (self.kernels(self.trained(name), after) for name in ("record", "backward"))
                 return "\n".join(print_kernels(kernels.module, locations=locations) for kernels in both)

@@ -12,6 +12,7 @@ from rnnspec.kernel.nodes import (
     FusedLoop,
     GatherIds,
     Load,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -36,7 +37,7 @@ def accesses(node: Node) -> Iterator[Access]:
             yield from (node.left, node.right, node.target)
         case Scatter():
             yield node.source
-        case GatherIds() | Rearranged() | PackPanels() | ScanLoop():
+        case GatherIds() | Rearranged() | PackPanels() | NarrowPanels() | ScanLoop():
             pass
 
 
@@ -74,5 +75,5 @@ def with_accesses(node: Node, change: Callable[[Access], Access]) -> Node:
             return replace(node, source=change(node.source))
         case ScanLoop():
             return replace(node, body=tuple(with_accesses(inner, change) for inner in node.body))
-        case GatherIds() | Rearranged() | PackPanels():
+        case GatherIds() | Rearranged() | PackPanels() | NarrowPanels():
             return node

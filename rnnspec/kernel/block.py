@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from rnnspec.contract.dimensions import BATCH, ROWS, Dim, Steps, value_of
 from rnnspec.contract.location import Location, fused, shown, told_with
 from rnnspec.contract.native_function import Space
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import (
@@ -43,6 +44,7 @@ from rnnspec.kernel.nodes import (
     GatherIds,
     IndexArray,
     Load,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -65,12 +67,15 @@ from rnnspec.kernel.op_class import (
     padded_rows,
     tensor_type,
 )
-from rnnspec.kernel.stage_writer import StageWriter, Storage, ids_buffer, shown_name
-from rnnspec.kernel.target import Tile
+from rnnspec.kernel.stage_writer import Panels, StageWriter, Storage, ids_buffer, shown_name
+from rnnspec.kernel.target import Element, NarrowType, Tile
 from rnnspec.kernel.tiling import Tiling
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
 """A running number where panels aren't shared, depth, units, vectors, gates."""
+
+NARROW = {WeightStorage.FLOAT16: NarrowType.F16, WeightStorage.BFLOAT16: NarrowType.BF16, WeightStorage.INT8: NarrowType.I8}
+"""The element types of panels that aren't the sums' own."""
 
 ZEROS = "prepared.zeros"
 """The buffer that an indirect load falls back to; with a dot in its name no value of a spec can be it."""
@@ -85,13 +90,20 @@ class Context:
     buffers: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
     panels: dict[PanelKey, PackPanels] = field(default_factory=dict[PanelKey, PackPanels])
     preparing: bool = False
+    storage: WeightStorage = WeightStorage.FULL
+    """The elements of panels."""
 
     @property
     def lanes(self) -> int:
         """Elements of the function's dtype in a vector of the target."""
         return self.tiling.target.lanes(self.dtype)
 
-    def add(self, name: str, space: Space, dtype: DType, rows: Dim, width: int, offset: int = 0, time: Dim | None = None) -> str:
+    @property
+    def panel_type(self) -> Element:
+        """The element type of panels."""
+        return NARROW.get(self.storage, self.dtype)
+
+    def add(self, name: str, space: Space, dtype: Element, rows: Dim, width: int, offset: int = 0, time: Dim | None = None) -> str:
         """A new buffer under a name that is made unique."""
         unique, number = name, 1
         while unique in self.buffers:
@@ -131,8 +143,8 @@ class Context:
         self.buffers[ZEROS] = Buffer(ZEROS, Space.PREPARED, self.dtype, 1, max(width, known.width if known else 0))
         return ZEROS
 
-    def pack(self, depth: int, units: int, vectors: int, gates: tuple[PanelColumn, ...], location: Location) -> str:
-        """The buffer of packed weights, made by the prepare function; `location`: its first reader's."""
+    def pack(self, depth: int, units: int, vectors: int, gates: tuple[PanelColumn, ...], location: Location) -> Panels:
+        """The buffers of packed weights, made by the prepare function; `location`: its first reader's."""
         for gate in gates:
             if self.buffers[gate.buffer].space not in (Space.WEIGHT, Space.PREPARED):
                 raise InternalError(f"{gate.buffer}: the right side of a contraction isn't made of weights alone")
@@ -140,9 +152,33 @@ class Context:
         if key not in self.panels:
             columns = vectors * self.lanes
             size = -(-units // columns) * columns * depth * len(gates)
-            target = self.add("prepared.panels", Space.PREPARED, self.dtype, 1, size)
+            target = self.add("prepared.panels", Space.PREPARED, self.panel_type, 1, size)
             self.panels[key] = PackPanels(target, depth, units, vectors, gates, location=location)
-        return self.panels[key].target
+            if self.panel_type is NarrowType.I8:
+                self.add(scales_name(target), Space.PREPARED, self.dtype, 1, size // depth)
+        target = self.panels[key].target
+        return Panels(target, scales_name(target) if self.panel_type is NarrowType.I8 else None)
+
+    def made_panels(self) -> tuple[dict[str, Buffer], tuple[Node, ...]]:
+        """The nests that pack all panels, and the buffers that they need beside those: where panels are narrow, wide ones on the way."""
+        if self.panel_type is self.dtype:
+            return {}, tuple(self.panels.values())
+        buffers: dict[str, Buffer] = {}
+        nodes: list[Node] = []
+        for each in self.panels.values():
+            size, name = self.buffers[each.target].width, f"{each.target}.wide"
+            buffers[name] = Buffer(name, Space.SCRATCH, self.dtype, 1, size)
+            scales = scales_name(each.target) if self.panel_type is NarrowType.I8 else None
+            columns = each.vectors * len(each.gates) * self.lanes
+            tiles = size // (each.depth * columns)
+            narrow = NarrowPanels(name, each.target, scales, tiles, each.depth, columns, location=each.location)
+            nodes += (replace(each, target=name), narrow)
+        return buffers, tuple(nodes)
+
+
+def scales_name(panels: str) -> str:
+    """The buffer of the scales of panels of whole numbers."""
+    return f"{panels}.scales"
 
 
 @dataclass
@@ -300,7 +336,7 @@ class BlockScheduler:
         if self.context.preparing:
             self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
         contracts = [statement for statement in body if isinstance(statement, Contract)]
-        tile = _within(tiling.beside_weights(tile, contracts, sums, rows, units, dtype), len(body))
+        tile = _within(tiling.beside_weights(tile, contracts, sums, rows, units, dtype, self.context.panel_type), len(body))
         return FusedLoop(rows, units, tile, (*body, *stores), location=writer.location)
 
     def _along_rows(self, rows: Dim, units: int, body: tuple[Statement, ...]) -> FusedLoop:

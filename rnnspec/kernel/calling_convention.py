@@ -13,7 +13,7 @@ from rnnspec.contract.dimensions import ROWS, Dim, Size
 from rnnspec.contract.native_function import Space
 from rnnspec.frozen import frozen
 from rnnspec.kernel.memory import Plan, buffers_of, plan_apart, plan_scratch
-from rnnspec.kernel.nodes import Buffer, KernelFunction, Node, PackPanels, ScanLoop, Scatter
+from rnnspec.kernel.nodes import Buffer, KernelFunction, NarrowPanels, Node, PackPanels, ScanLoop, Scatter
 
 ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT)
 
@@ -50,7 +50,7 @@ def sizes_of(node: Node) -> Iterator[Dim]:
             yield from (node.rows, node.steps)
         case Scatter():
             yield from (node.rows, node.target_rows)
-        case PackPanels():
+        case PackPanels() | NarrowPanels():
             pass
         case _:
             yield node.rows

@@ -27,6 +27,7 @@ from rnnspec.kernel.nodes import (
     KernelFunction,
     Load,
     Map,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -166,6 +167,13 @@ class _Counter:
                 return Count(0, 0, {}, {node.source: moved}, {node.target: moved})
             case PackPanels():
                 return self.panels(node)
+            case NarrowPanels():
+                elements = node.tiles * node.depth * node.columns
+                read = {node.source: elements * self.element_bytes[node.source]}
+                written = {node.target: elements * self.element_bytes[node.target]}
+                if node.scales is not None:
+                    written[node.scales] = node.tiles * node.columns * self.element_bytes[node.scales]
+                return Count(0, elements, {}, read, written)
             case ScanLoop():
                 return self.scan(node)
         assert_never(node)
@@ -208,6 +216,8 @@ class _Counter:
                         indices[statement.left.via, statement.left.rows] = None
                     size = statement.depth * units * len(statement.names) * self.element_bytes[statement.panels]
                     panels[statement.panels] = self.runs * size
+                    if statement.scales is not None:
+                        panels[statement.scales] = self.runs * units * len(statement.names) * self.element_bytes[statement.scales]
                 case Store(access=access):
                     writes.append(_columns(access, units))
                 case Splat() | Position() | Prefetch():

@@ -13,6 +13,7 @@ from rnnspec.kernel.nodes import (
     FusedLoop,
     GatherIds,
     KernelFunction,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -35,7 +36,7 @@ def _fixed(node: Node, sizes: Mapping[Size, Dim]) -> Node:
             return replace(node, rows=substituted(node.rows, sizes))
         case Scatter():
             return replace(node, rows=substituted(node.rows, sizes), target_rows=substituted(node.target_rows, sizes))
-        case PackPanels():
+        case PackPanels() | NarrowPanels():
             return node
         case ScanLoop():
             raise InternalError("a scan in a function of known sizes")

@@ -18,6 +18,7 @@ from rnnspec.kernel.nodes import (
     GatherIds,
     KernelFunction,
     Load,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -66,6 +67,10 @@ def buffers_of(node: Node) -> Iterator[str]:
         case PackPanels():
             yield node.target
             yield from (gate.buffer for gate in node.gates)
+        case NarrowPanels():
+            yield from (node.source, node.target)
+            if node.scales is not None:
+                yield node.scales
         case ScanLoop():
             for state in node.states:
                 yield from (name for name in (state.current, state.following, state.init, state.final) if name is not None)
@@ -83,6 +88,8 @@ def _buffers_of_body(body: tuple[Statement, ...]) -> Iterator[str]:
             case Contract():
                 yield statement.left.buffer
                 yield statement.panels
+                if statement.scales is not None:
+                    yield statement.scales
             case Draw():
                 yield statement.key
             case Prefetch():

@@ -21,7 +21,7 @@ from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import ElementwiseKind
 from rnnspec.ir.ops import ReduceKind
 from rnnspec.ir.types import DType
-from rnnspec.kernel.target import Tile
+from rnnspec.kernel.target import Element, Tile
 
 
 @frozen
@@ -42,7 +42,7 @@ class Buffer:
 
     name: str
     space: Space
-    dtype: DType
+    dtype: Element
     rows: Dim
     width: int
     offset: int = 0
@@ -139,13 +139,17 @@ class Draw:
 
 @frozen
 class Contract:
-    """`names[g] = inits[g] + sum over k < depth of left[k] * panels[k, g]`, all accumulators in registers."""
+    """`names[g] = inits[g] + sum over k < depth of left[k] * panels[k, g]`, all accumulators in registers.
+
+    `scales`: of panels of whole numbers, a factor for each column, of its sum.
+    """
 
     names: tuple[str, ...]
     left: Access
     depth: int
     panels: str
     inits: tuple[str | None, ...]
+    scales: str | None = None
 
 
 @frozen
@@ -295,6 +299,21 @@ class PackPanels(LoopNest):
 
 
 @frozen
+class NarrowPanels(LoopNest):
+    """Panels with `target`'s narrower elements: `tiles` of `depth` rows of `columns`, as `source` has them.
+
+    `scales`: of whole numbers, a factor for each tile's columns, by which they are multiplied to be what they were, rounded.
+    """
+
+    source: str
+    target: str
+    scales: str | None
+    tiles: int
+    depth: int
+    columns: int
+
+
+@frozen
 class CarryBuffers:
     """The buffers of a scan's carried value: `current` is read, `following` written; one buffer if the update is in place.
 
@@ -325,7 +344,7 @@ class ScanLoop(LoopNest):
     """The steps after which its states are kept, see `kernel.cpu.segments`."""
 
 
-Node: TypeAlias = FusedLoop | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | Rearranged | PackPanels | ScanLoop
+Node: TypeAlias = FusedLoop | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | Rearranged | PackPanels | NarrowPanels | ScanLoop
 
 
 @frozen
@@ -417,5 +436,5 @@ class KernelModule:
 
 
 def panel_bytes(contracts: Iterable[Contract], units: int, element_bytes: int) -> int:
-    """Bytes of weights that a stage's contractions read for a row."""
+    """Bytes of weights that a stage's contractions read for a row; `element_bytes`: of the panels."""
     return sum(contract.depth * len(contract.names) for contract in contracts) * units * element_bytes

@@ -14,6 +14,7 @@ from rnnspec.kernel.nodes import (
     FusedLoop,
     GatherIds,
     KernelFunction,
+    NarrowPanels,
     Outer,
     PackPanels,
     Rearranged,
@@ -63,4 +64,6 @@ def _most_parts(nest: Nest) -> Dim:
             return node.height
         case ColumnReduce() | Scatter() | PackPanels():
             return node.units
+        case NarrowPanels():
+            return node.tiles
     assert_never(node)

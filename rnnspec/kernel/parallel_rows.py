@@ -23,6 +23,7 @@ from rnnspec.kernel.nodes import (
     GatherIds,
     KernelFunction,
     Load,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -54,7 +55,7 @@ def is_divided(node: Node) -> bool:
             return _rows_are_apart(node)
         case FusedLoop() | RowReduce() | GatherIds() | Rearranged():
             return node.rows != 1
-        case ColumnReduce() | Outer() | Scatter() | PackPanels():
+        case ColumnReduce() | Outer() | Scatter() | PackPanels() | NarrowPanels():
             return True
     assert_never(node)
 
@@ -92,6 +93,8 @@ def touches(node: Node) -> Iterator[Touch]:
             yield Touch(node.target.buffer, True)
         case Scatter() | PackPanels():
             yield from (Touch(name, name == node.target) for name in buffers_of(node))
+        case NarrowPanels():
+            yield from (Touch(name, name != node.source) for name in buffers_of(node))
         case ScanLoop():
             inner = {touch.buffer for step in node.body for touch in touches(step) if touch.written}
             for state in node.states:
@@ -114,7 +117,9 @@ def _touches_of_body(node: FusedLoop | RowReduce) -> Iterator[Touch]:
                 yield _touch(access, node.rows, written=True)
             case _:
                 pass
-    yield from (Touch(statement.panels, False) for statement in node.body if isinstance(statement, Contract))
+    for statement in node.body:
+        if isinstance(statement, Contract):
+            yield from (Touch(name, False) for name in (statement.panels, statement.scales) if name is not None)
 
 
 def _touch(access: Access, rows: Dim, *, written: bool) -> Touch:

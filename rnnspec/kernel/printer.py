@@ -23,6 +23,7 @@ from rnnspec.kernel.nodes import (
     KernelModule,
     Load,
     Map,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -134,6 +135,9 @@ def _plain(node: Node, locations: bool) -> Iterator[str]:
                 for gate in node.gates
             )
             yield f"pack_panels {node.target} : {shape} = {gates}"
+        case NarrowPanels():
+            scales = "" if node.scales is None else f", scales {node.scales}"
+            yield f"narrow_panels {node.target} : {node.tiles} tiles, depth {node.depth}, {node.columns} columns = {node.source}{scales}"
         case ScanLoop():
             lines = [line for state in node.states for line in _state(state)]
             lines += [line for inner in node.body for line in _node(inner, locations)]
@@ -183,7 +187,8 @@ def _statement(statement: Statement) -> str:
         case Contract():
             inits = ", ".join("0" if init is None else f"%{init}" for init in statement.inits)
             product = f"{_access(statement.left)} over {statement.depth} with {statement.panels}"
-            return f"{_names(statement.names)} = contract {product} from {inits}"
+            scaled = "" if statement.scales is None else f" by {statement.scales}"
+            return f"{_names(statement.names)} = contract {product}{scaled} from {inits}"
         case Prefetch():
             return f"fetch next step of {', '.join(statement.buffers)} by tiles of {statement.rows} rows, {statement.parts} of units"
         case Store():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rnnspec.contract.dimensions import value_of
 from rnnspec.contract.native_function import DistinctIndex, Space
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.inference import is_fixed
@@ -44,12 +45,13 @@ def schedule(
     *,
     reader: Function | None = None,
     aliases: BufferAliases = NO_ALIASES,
+    storage: WeightStorage = WeightStorage.FULL,
 ) -> Kernels:
     """The kernels of a tensor-IR function, before any pass over them.
 
     `offsets`: elements before each weight in the flat array of all weights. `reader`: of a recorded call, the function that reads its
     tape; `aliases`: what lies elsewhere on the tape that this one reads. Masks and the index are the caller's work (see
-    `contract.packing`): the native function gets the index's arrays.
+    `contract.packing`): the native function gets the index's arrays. `storage`: the elements of the panels that the function reads.
     """
     dtype = _float_type(function)
     weight_only, rest = _divide(_without_masks(function), function)
@@ -64,11 +66,12 @@ def schedule(
     prepare_block = BlockScheduler(preparing, weight_only, dict(weights), wanted)
     prepare_nodes = prepare_block.schedule()
 
-    running = Context(tiling, dtype, dict(preparing.buffers))
+    running = Context(tiling, dtype, dict(preparing.buffers), storage=storage)
     locations = prepare_block.locations | _inputs(running, function, aliases) | _made_ids(running, function)
     nodes = BlockScheduler(running, rest, locations, _results(running, function, offsets)).schedule()
 
-    packed = tuple(running.panels.values())
+    wide, packed = running.made_panels()
+    preparing.buffers |= wide
     preparing.buffers |= {name: buffer for name, buffer in running.buffers.items() if buffer.space is Space.PREPARED}
     prepare = KernelFunction(f"{function.name}.prepare", dtype, tuple(preparing.buffers.values()), (*prepare_nodes, *packed))
     itself = KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes, _distinct(function))

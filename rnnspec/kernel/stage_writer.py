@@ -45,6 +45,14 @@ Evaluation: TypeAlias = Generator[Wanted, str, str]
 
 
 @frozen
+class Panels:
+    """The buffers of packed weights: `name`, and of whole numbers `scales`, a factor for each column."""
+
+    name: str
+    scales: str | None = None
+
+
+@frozen
 class Storage:
     """The place of a stored value: its first element is at (row, column) of the buffer."""
 
@@ -283,7 +291,7 @@ class StageWriter:
         """How many sums are under way at once: contractions that no other one goes on from."""
         return len(self.pieces) - len({piece.init for piece in self.pieces} & {piece.name for piece in self.pieces})
 
-    def body(self, panels: Callable[[int, tuple[PanelColumn, ...]], str]) -> tuple[Statement, ...]:
+    def body(self, panels: Callable[[int, tuple[PanelColumn, ...]], Panels]) -> tuple[Statement, ...]:
         """All statements so far: loads; in each phase, one contraction for each left side; then the rest."""
         groups: dict[tuple[int, Access, int], list[Piece]] = {}
         for piece in sorted(self.pieces, key=lambda piece: piece.phase):
@@ -292,7 +300,8 @@ class StageWriter:
         body: list[Statement] = []
         for ((_, left, depth), group), before in zip(groups.items(), early, strict=True):
             packed = panels(depth, tuple(piece.columns for piece in group))
-            contraction = Contract(tuple(piece.name for piece in group), left, depth, packed, tuple(piece.init for piece in group))
+            names, inits = tuple(piece.name for piece in group), tuple(piece.init for piece in group)
+            contraction = Contract(names, left, depth, packed.name, inits, packed.scales)
             body += (*before, contraction)
         return (*self.leaves, *body, *rest)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Literal
+from enum import Enum
+from typing import Literal, TypeAlias
 
 from rnnspec.contract.target_names import TARGET_VARIABLE, BuildTargetName, TargetName
 from rnnspec.frozen import frozen
@@ -13,7 +14,26 @@ from rnnspec.ir.types import DType
 CACHE_LINE = 64
 """Bytes that come from memory together, on all targets."""
 
-ELEMENT_BYTES = {DType.F32: 4, DType.F64: 8, DType.I32: 4, DType.I1: 1}
+
+class NarrowType(Enum):
+    """An element type of packed weights alone, which are widened where they are read; the value is its spelling."""
+
+    F16 = "f16"
+    BF16 = "bf16"
+    I8 = "i8"
+
+
+Element: TypeAlias = DType | NarrowType
+
+ELEMENT_BYTES: Mapping[Element, int] = {
+    DType.F32: 4,
+    DType.F64: 8,
+    DType.I32: 4,
+    DType.I1: 1,
+    NarrowType.F16: 2,
+    NarrowType.BF16: 2,
+    NarrowType.I8: 1,
+}
 
 
 @frozen
@@ -45,7 +65,8 @@ class Target:
     `cycle_counter`: the name of LLVM's function that reads a counter of one rate. `denormals`: None where there is no switch, or
     nothing to gain by it. `needs`: features, by LLVM's names, without which a machine of the architecture isn't this one.
     `first_level_bytes`, `second_level_bytes`: a core's caches. `relocation`: whether code may lie anywhere ("pic") or where it is linked
-    to ("static"); `abi`: how numbers are passed, by LLVM's name, where the triple doesn't say.
+    to ("static"); `abi`: how numbers are passed, by LLVM's name, where the triple doesn't say. `widens_half`: whether an instruction makes
+    float32 of float16.
     """
 
     name: TargetName | BuildTargetName
@@ -66,6 +87,7 @@ class Target:
     second_level_bytes: int = 2**19
     relocation: Literal["pic", "static"] = "pic"
     abi: str = ""
+    widens_half: bool = False
 
     def lanes(self, dtype: DType) -> int:
         """Elements of a vector register."""
@@ -86,14 +108,22 @@ SSE42 = Target(
     # Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR.
     denormals=DenormalSwitch("llvm.x86.sse.stmxcsr", "llvm.x86.sse.ldmxcsr", 0x8040),
 )
-AVX2 = replace(SSE42, name="avx2", cpu="haswell", vector_bytes=32, fused_multiply_add=True, needs=frozenset({"avx2", "fma"}))
+AVX2 = replace(
+    SSE42,
+    name="avx2",
+    cpu="haswell",
+    vector_bytes=32,
+    fused_multiply_add=True,
+    needs=frozenset({"avx2", "fma", "f16c"}),
+    widens_half=True,
+)
 AVX512 = replace(
     AVX2,
     name="avx512",
     cpu="skylake-avx512",
     vector_bytes=64,
     registers=32,
-    needs=frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl"}),
+    needs=frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "f16c"}),
     second_level_bytes=2**20,
 )
 NEON = Target(
@@ -109,6 +139,7 @@ NEON = Target(
     # Its cycle counter is the system's alone to read.
     cycle_counter="llvm.readsteadycounter",
     denormals=None,
+    widens_half=True,
 )
 
 TARGETS: Mapping[str, Target] = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}

@@ -8,7 +8,7 @@ from typing import Protocol
 from rnnspec.contract.dimensions import Dim
 from rnnspec.ir.types import DType
 from rnnspec.kernel.nodes import Contract, Statement
-from rnnspec.kernel.target import Target, Tile
+from rnnspec.kernel.target import Element, Target, Tile
 
 
 class Tiling(Protocol):
@@ -23,8 +23,11 @@ class Tiling(Protocol):
         """Of a loop that has so many sums under way for each of its units."""
         ...
 
-    def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, rows: Dim, units: int, dtype: DType) -> Tile:
-        """That tile, now that the contractions over `rows` rows are known, for what they read; its `rows` and `vectors` stay."""
+    def beside_weights(
+        self, tile: Tile, contracts: Sequence[Contract], sums: int, rows: Dim, units: int, dtype: DType, panels: Element
+    ) -> Tile:
+        """That tile, now that the contractions over `rows` rows are known, for what they read, of elements `panels`; its
+        `rows` and `vectors` stay."""
         ...
 
     def pointwise(self, units: int, body: Sequence[Statement], dtype: DType) -> Tile:

@@ -15,6 +15,7 @@ from rnnspec.kernel.nodes import (
     FusedLoop,
     GatherIds,
     KernelFunction,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -92,6 +93,8 @@ def described(node: Node) -> tuple[str, str]:
             return "rearrange", f"{node.rows} x {node.height} x {node.units}"
         case PackPanels():
             return "pack_panels", f"{len(node.gates)} x {node.depth} x {node.units}"
+        case NarrowPanels():
+            return "narrow_panels", f"{node.tiles} x {node.depth} x {node.columns}"
         case ScanLoop():
             return "scan", f"{node.steps}, {node.rows}"
     assert_never(node)

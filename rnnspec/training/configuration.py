@@ -40,7 +40,7 @@ class Beside:
     """The parts of a model's copy beside its file.
 
     Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning. `configuration` and `optimizer`: those
-    of which something can't be written to a file, such as a loss of one's own; None else.
+    of which something can't be written to a file, such as a loss of one's own; None else. `storage`: see `rnnspec.load`.
     """
 
     seed: int
@@ -49,6 +49,7 @@ class Beside:
     tuning: Tuning
     configuration: Configuration | None = None
     optimizer: Optimizer | None = None
+    storage: str | None = None
 
     def as_plain(self) -> dict[str, Any]:
         """A dict for pickle, which another version can look at before it takes it."""

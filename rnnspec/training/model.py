@@ -13,6 +13,7 @@ from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.sequence_loss import LossCompiler
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.diagnostics import caller_level
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.prefetch import awaiting_under
@@ -61,10 +62,12 @@ class Model(SavedModel):
         compile_update: UpdateCompiler | None = None,
         compile_loss: LossCompiler | None = None,
         restore: Restore | None = None,
+        storage: WeightStorage = WeightStorage.FULL,
     ) -> None:
         """`compile_update`: without it no part of an update waits until it is needed (see `Updates`). `compile_loss`: for losses of whole
-        sequences. `restore`: for copies."""
+        sequences. `restore`: for copies, which keep matrices as `storage` says."""
         self._restore = restore
+        self._storage = None if storage is WeightStorage.FULL else storage.value
         self._chosen: Configuration | None = None
         super().__init__(signature, executable, source, seed=seed, weights=weights)
         self._outputs = [output.name for output in signature.outputs]
@@ -84,6 +87,11 @@ class Model(SavedModel):
         train = signature.train
         if train.loss is not None or train.optimizer is not None:
             self._set_up()
+
+    @property
+    def weight_storage(self) -> str:
+        """The elements in which inference keeps the matrices that it multiplies by, see `rnnspec.load`."""
+        return self._storage or self.signature.dtype
 
     def _set_up(self) -> None:
         """Makes the trainer of the spec's train section; a model that never trains goes without it."""
@@ -190,7 +198,7 @@ class Model(SavedModel):
         artifact, left_out = self.state_artifact(copied=True)
         threads = None if self.threads == default_threads() else self.threads
         configuration, optimizer = self._own_parts() if left_out else (None, None)
-        beside = Beside(*self._randomness(), threads, self.tuning, configuration, optimizer)
+        beside = Beside(*self._randomness(), threads, self.tuning, configuration, optimizer, self._storage)
         return self._restore, (model_file.encode(artifact), beside.as_plain())
 
     def fit(

@@ -103,7 +103,7 @@ class SavedModel(BatchCalls):
         """
         plain = super()._artifact()
         seed, random = self._randomness()
-        carried = self._executable.states if isinstance(self._executable, StatefulExecutable) else {}
+        carried = self.carried_states
         frozen = None if self._frozen == frozenset(self.signature.frozen) else tuple(sorted(self._frozen))
         idle = random is None and not carried and run is None and frozen is None
         if self._updates is None and self._chosen is None and idle:
@@ -140,6 +140,11 @@ class SavedModel(BatchCalls):
             model_file.Artifact(plain.name, plain.text, plain.parameters, plain.dtype, weights, plain.texts, training, arrays),
             left_out,
         )
+
+    @property
+    def carried_states(self) -> Mapping[str, Array]:
+        """Copies of the states that the next call of a stateful model goes on from, by name; empty before its first call."""
+        return self._executable.states if isinstance(self._executable, StatefulExecutable) else {}
 
     def save_weights(self, file: str | os.PathLike[str]) -> None:
         """Writes the weights alone, under their names, to a `.safetensors` file; an older one stays until the new one is whole.

@@ -35,6 +35,7 @@ INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, TORCH_FILES, TORCH_EXPORT, 
     )
 )
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
+PACKAGED = "runtime.packaged"
 
 MAY_KNOW: dict[str, set[str]] = {
     "": {"version", "api", "contract", "deploy", "diagnostics", "training", INTEROP_GRAPH, IMPORTING, EXPORTING},
@@ -73,6 +74,7 @@ MAY_KNOW: dict[str, set[str]] = {
     STORAGE: LOW,
     NATIVE: LOW | {STORAGE},
     RUNTIME_MODEL: LOW | {DATA, STORAGE, NATIVE},
+    PACKAGED: LOW | set(RUNTIME),
     "training": LOW | {*RUNTIME, BINDING, "keras_names", "interop", "decoding", "svg"},
     "callbacks": {"training"},
     "optimizers": {"training"},
@@ -117,7 +119,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
     "profile": LOW | {"ir", "kernel", "backend", "backend.llvm_cpu", "driver", *RUNTIME, "training"},
-    "deploy": LOW | {"ir", "kernel", "backend", "driver", "frontend.binding", *RUNTIME, "training"},
+    "deploy": LOW | {"api", "ir", "kernel", "backend", "driver", "frontend.binding", *RUNTIME, PACKAGED, "training"},
     "__main__": {"cli"},
     "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", IMPORTING, EXPORTING, "datafiles", "profile", "deploy"},
 }

@@ -10,6 +10,7 @@ from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.backend.llvm_cpu.python_call import SYMBOL, emit_python_call, imported_functions
 from rnnspec.backend.protocol import SCHEDULE, Emitted, StepExport
 from rnnspec.contract.executable import Formula
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
@@ -64,10 +65,11 @@ class LlvmCpu:
         *,
         reader: Function | None = None,
         aliases: BufferAliases = NO_ALIASES,
+        storage: WeightStorage = WeightStorage.FULL,
         after: str | None = None,
     ) -> Kernels:
         """Kernels tiled for the target's registers, see `Backend.schedule`."""
-        scheduled = schedule(function, CpuTiling(target), offsets, reader=reader, aliases=aliases)
+        scheduled = schedule(function, CpuTiling(target), offsets, reader=reader, aliases=aliases, storage=storage)
         return scheduled if after == SCHEDULE else self.pipelines[stage].run(scheduled, after)
 
     def emit(self, kernels: Kernels, *, timed: bool = False, shared: bool = True) -> Emitted:

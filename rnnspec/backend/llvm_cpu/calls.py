@@ -16,6 +16,7 @@ from rnnspec.kernel.nodes import (
     ColumnReduce,
     FusedLoop,
     GatherIds,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -77,6 +78,8 @@ def _size(node: Node, vectors: Vectors) -> Dim:
             return tile_count(vectors, node.units, column_tile(vectors, node.units))
         case PackPanels():
             return tile_count(vectors, node.units, node.vectors)
+        case NarrowPanels():
+            return node.tiles
     assert_never(node)
 
 
@@ -88,6 +91,6 @@ def _further(node: Node) -> tuple[Dim, ...]:
             return (node.rows,)
         case ScanLoop():
             return (node.steps,)
-        case PackPanels():
+        case PackPanels() | NarrowPanels():
             return ()
     assert_never(node)

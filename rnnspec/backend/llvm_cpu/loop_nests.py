@@ -11,7 +11,7 @@ from rnnspec.backend.llvm_cpu.rows import DepthPart, RowAddresses, RowValues, Ti
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.ir.ops import ReduceKind
 from rnnspec.kernel.nodes import ColumnReduce, Contract, FusedLoop, RowReduce, Store, panel_bytes
-from rnnspec.kernel.target import CacheBlock
+from rnnspec.kernel.target import ELEMENT_BYTES, CacheBlock
 
 Range: TypeAlias = tuple[str, str]
 """The first and last + 1."""
@@ -232,7 +232,8 @@ def _goes_back(vectors: Vectors, places: RowAddresses, stage: FusedLoop) -> str 
     Odd and even steps differ in the order of a state's two buffers, the one read whole and the one written, which are swapped.
     """
     contracts = [statement for statement in stage.body if isinstance(statement, Contract)]
-    if panel_bytes(contracts, stage.units, vectors.bytes) <= vectors.target.first_level_bytes:
+    bytes_of = max((ELEMENT_BYTES[places.buffers[contract.panels].dtype] for contract in contracts), default=vectors.bytes)
+    if panel_bytes(contracts, stage.units, bytes_of) <= vectors.target.first_level_bytes:
         return None
     written = [statement.access.buffer for statement in stage.body if isinstance(statement, Store)]
     for left in dict.fromkeys(statement.left.buffer for statement in contracts):

@@ -13,6 +13,7 @@ from rnnspec.backend.llvm_cpu.entry import around, emit_entry, emit_shared_entry
 from rnnspec.backend.llvm_cpu.loop_nests import emit_column_reduce, emit_row_reduce, emit_stage
 from rnnspec.backend.llvm_cpu.math import math_declarations, math_definitions
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
+from rnnspec.backend.llvm_cpu.narrow_panels import emit_narrow_panels
 from rnnspec.backend.llvm_cpu.outer import emit_outer
 from rnnspec.backend.llvm_cpu.parallel_rows import thread_runtime
 from rnnspec.backend.llvm_cpu.rows import RowAddresses
@@ -31,6 +32,7 @@ from rnnspec.kernel.nodes import (
     GatherIds,
     KernelFunction,
     KernelModule,
+    NarrowPanels,
     Node,
     Outer,
     PackPanels,
@@ -126,6 +128,9 @@ def emit_node(
         case PackPanels():
             inner, places = begin()
             emit_pack_panels(inner, places, node, part)
+        case NarrowPanels():
+            inner, places = begin()
+            emit_narrow_panels(inner, places, node, part)
         case Scatter():
             inner, places = begin("i64 %rows")
             emit_scatter(inner, places, node, part, "%rows")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
+from rnnspec.backend.llvm_cpu.panel_elements import PanelElements
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.contract.dimensions import BATCH, Size
 from rnnspec.frozen import frozen
@@ -237,8 +238,9 @@ class TileEmitter:
         gates, lanes = len(statement.names), vectors.lanes
         block = self.panel_vectors * gates * lanes
         first = writer.multiply(self.units.start, statement.depth * gates)
+        elements_of = PanelElements(vectors, self.places.buffers[statement.panels].dtype)
         panels = [
-            vectors.pointer(self.places.registers[statement.panels], writer.add(first, number * statement.depth * block))
+            elements_of.pointer(self.places.registers[statement.panels], writer.add(first, number * statement.depth * block))
             for number in range(-(-self.units.vectors // self.panel_vectors))
         ]
         left = [self.row_pointer(statement.left, row) for row in range(self.count)]
@@ -251,9 +253,9 @@ class TileEmitter:
                 if fetched is not None:
                     vectors.prefetch(vectors.pointer(fetched, writer.multiply(writer.subtract(k, start), self._line())))
                 turn = writer.multiply(k, block)
-                steps = [vectors.pointer(panel, turn) for panel in panels]
+                steps = [elements_of.pointer(panel, turn) for panel in panels]
                 places = {
-                    (gate, vector): vectors.pointer(
+                    (gate, vector): elements_of.pointer(
                         steps[vector // self.panel_vectors], str((vector % self.panel_vectors * gates + gate) * lanes)
                     )
                     for vector in range(self.units.vectors)
@@ -264,11 +266,11 @@ class TileEmitter:
                 if self.count < len(places):
                     elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
                     for (gate, vector), place in places.items():
-                        weight = vectors.load(place)
+                        weight = elements_of.load(place)
                         for row, element in enumerate(elements):
                             added[gate, row, vector] = vectors.multiply_add(element, weight, waiting[gate, row, vector])
                 else:
-                    weights = {key: vectors.load(place) for key, place in places.items()}
+                    weights = {key: elements_of.load(place) for key, place in places.items()}
                     for row, pointer in enumerate(left):
                         element = vectors.load_splat(vectors.pointer(pointer, k))
                         for (gate, vector), weight in weights.items():
@@ -284,7 +286,12 @@ class TileEmitter:
         return [(gate, row, vector) for row in range(self.count) for vector in vectors for gate in gates]
 
     def _inits(self, statement: Contract) -> list[str]:
-        """What each sum starts from."""
+        """What each sum starts from; where it is multiplied by a scale at its end, what it goes on from is added then."""
+        if statement.scales is not None:
+            return ["zeroinitializer"] * len(self._keys(statement))
+        return self._addends(statement)
+
+    def _addends(self, statement: Contract) -> list[str]:
         inits = ((statement.inits[gate], row, vector) for gate, row, vector in self._keys(statement))
         return ["zeroinitializer" if init is None else self.values[init, row, vector] for init, row, vector in inits]
 
@@ -311,8 +318,22 @@ class TileEmitter:
             vectors.store(register, address)
 
     def _set_sums(self, statement: Contract, sums: Sequence[str]) -> None:
+        if statement.scales is not None:
+            sums = self._scaled(statement, statement.scales, sums)
         for (gate, row, vector), register in zip(self._keys(statement), sums, strict=True):
             self.values[statement.names[gate], row, vector] = register
+
+    def _scaled(self, statement: Contract, scales: str, sums: Sequence[str]) -> list[str]:
+        """The sums by the scales of their columns, each on from where it starts."""
+        vectors, gates = self.vectors, len(statement.names)
+        start = vectors.pointer(self.places.registers[scales], vectors.writer.multiply(self.units.start, gates))
+        found = {
+            (gate, vector): vectors.load(vectors.pointer(start, str((vector * gates + gate) * vectors.lanes)))
+            for vector in range(self.units.vectors)
+            for gate in range(gates)
+        }
+        parts = zip(self._keys(statement), sums, self._addends(statement), strict=True)
+        return [vectors.multiply_add(register, found[gate, vector], init) for (gate, _, vector), register, init in parts]
 
     def _contract(self, statement: Contract, fetch: Prefetch | None = None) -> None:
         """The loop over the depth, all accumulators in registers; with `fetch` in parts, one for each buffer.

@@ -10,7 +10,7 @@ from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 from rnnspec.kernel.cpu.register_pressure import registers_of
 from rnnspec.kernel.nodes import Contract, Statement, panel_bytes
-from rnnspec.kernel.target import ELEMENT_BYTES, CacheBlock, Target, Tile
+from rnnspec.kernel.target import ELEMENT_BYTES, CacheBlock, Element, Target, Tile
 
 MOST_ROWS = 6
 WIDEST = 4
@@ -138,10 +138,12 @@ class CpuTiling:
         """The tile of a contraction of `sums` products for `units` columns, see `contraction_tile`."""
         return contraction_tile(self.target, sums, units, self.target.lanes(dtype))
 
-    def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, rows: Dim, units: int, dtype: DType) -> Tile:
+    def beside_weights(
+        self, tile: Tile, contracts: Sequence[Contract], sums: int, rows: Dim, units: int, dtype: DType, panels: Element
+    ) -> Tile:
         """The tile for the weights' panels, see `for_panels`, and its blocks. A step's left side is in a cache: it was just written."""
         lanes = self.target.lanes(dtype)
-        weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[dtype])
+        weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[panels])
         fitting = for_panels(tile, sums, weights, -(-units // lanes), self.target)
         block = deep_block(tile, contracts[0].depth, sums, units, lanes, self.target) if len(contracts) == 1 else None
         if block is None and rows != ROWS:

@@ -16,6 +16,7 @@ from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import ThreadCount, default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.locks import new_lock, renewed_after_fork
@@ -35,7 +36,7 @@ class Variant:
     with what activity regularizers look at. `shared`: with an entry point for several threads. `objective`: in the place of the outputs.
     `carrying`: with the states of all layers carried over calls. `checkpoint`: the steps after which states are kept for backward, which
     computes again what lies between; 0 to keep all of it. `frozen`: the weights that backward gives no gradient of; but for
-    moving statistics, which have none, it gives none of inputs either then.
+    moving statistics, which have none, it gives none of inputs either then. `storage`: of inference, how matrices are kept.
     """
 
     name: str
@@ -47,13 +48,19 @@ class Variant:
     carrying: bool = False
     checkpoint: int = 0
     frozen: tuple[str, ...] = ()
+    storage: WeightStorage = WeightStorage.FULL
+
+    @property
+    def infers(self) -> bool:
+        """Whether it computes outputs, and nothing of a training."""
+        return self.name in ("forward", "stream") and not self.training
 
 
 class NativeExecutable:
     """The native functions of one model, each compiled and loaded when it is first needed.
 
     `build` makes a function, `print_stage` prints a stage of the compiler, `build_python_call` the builtin behind fast paths: without it
-    there are none. `scores` knows losses and metrics. Implements `contract.executable.Executable`.
+    there are none. `scores` knows losses and metrics. `storage`: how inference keeps matrices. Implements `contract.executable.Executable`.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class NativeExecutable:
         build_python_call: Callable[[], PythonCall] | None = None,
         tuning: Tuning = DEFAULT_TUNING,
         scores: Scores | None = None,
+        storage: WeightStorage = WeightStorage.FULL,
     ) -> None:
         self._dtype = np.dtype(signature.dtype)
         self._outputs = tuple(output.name for output in signature.outputs)
@@ -77,6 +85,7 @@ class NativeExecutable:
         self._build = build
         self._print_stage = print_stage
         self._scores = scores
+        self._storage = storage
         self._functions: dict[tuple[Variant, bool], LoadedFunction] = {}
         self._scratch = BufferPool(MOST_SCRATCH)
         self._tapes = BufferPool(2)
@@ -107,6 +116,8 @@ class NativeExecutable:
         """One with an entry point for several threads once there may be several; it does for one as well."""
         if wanted.activities and not self._activities:
             wanted = replace(wanted, activities=False)
+        if wanted.infers:
+            wanted = replace(wanted, storage=self._storage)
         shared = self._threads.number > 1 and wanted.name != "stream"
         with self._lock:
             found = self._functions.get((wanted, True)) or (None if shared else self._functions.get((wanted, False)))

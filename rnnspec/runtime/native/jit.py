@@ -90,8 +90,11 @@ class Jit:
         return loaded
 
     def _linked(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> Loaded:
-        """By LLVM."""
-        import llvmlite.binding as llvm
+        """By LLVM; `Unloadable` where it isn't installed, as in a package for numpy alone."""
+        try:
+            import llvmlite.binding as llvm
+        except ModuleNotFoundError:
+            raise Unloadable("native code can't be linked or made executable here without LLVM, and llvmlite isn't installed") from None
 
         if self._lljit is None:
             llvm.initialize_native_target()

@@ -1,0 +1,141 @@
+"""Elements of panels in memory: of the sums' type, or narrower ones, which are widened in registers."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.frozen import frozen
+from rnnspec.ir.types import DType
+from rnnspec.kernel.target import ELEMENT_BYTES, Element, NarrowType
+
+_STORED = {NarrowType.F16: "i16", NarrowType.BF16: "i16", NarrowType.I8: "i8"}
+"""The elements as LLVM loads and stores them, but float16 where an instruction widens it."""
+
+
+@frozen(slots=False)
+class PanelElements:
+    """Vectors of float32 from panels of an element type, and to them.
+
+    Narrow ones are rounded to the nearest, of two to the even one; of float16, what is too large becomes infinite.
+    """
+
+    vectors: Vectors
+    element: Element
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of an element."""
+        return ELEMENT_BYTES[self.element]
+
+    def pointer(self, base: str, offset: str) -> str:
+        """The address `offset` elements behind `base`."""
+        if isinstance(self.element, DType):
+            return self.vectors.pointer(base, offset)
+        stored = _STORED[self.element]
+        return base if offset == "0" else self.vectors.writer.assign(f"getelementptr inbounds {stored}, ptr {base}, i64 {offset}", "p")
+
+    def load(self, pointer: str) -> str:
+        """A vector of what is there, widened."""
+        vectors, assign = self.vectors, self.vectors.writer.assign
+        match self.element:
+            case DType():
+                return vectors.load(pointer)
+            case NarrowType.F16 if vectors.target.widens_half:
+                half = f"<{vectors.lanes} x half>"
+                return assign(f"fpext {half} {assign(f'load {half}, ptr {pointer}, align 2')} to {vectors.type}")
+            case NarrowType.F16:
+                return self._widened_half(self._whole(pointer))
+            case NarrowType.BF16:
+                return self._as_float(self._binary("shl", self._whole(pointer), 16))
+            case NarrowType.I8:
+                narrow = f"<{vectors.lanes} x i8>"
+                return assign(f"sitofp {narrow} {assign(f'load {narrow}, ptr {pointer}, align 1')} to {vectors.type}")
+        assert_never(self.element)
+
+    def store(self, value: str, pointer: str) -> None:
+        """Stores a vector, narrowed; of whole numbers one that is from -127 to 127, or NaN, which becomes 0."""
+        vectors, writer = self.vectors, self.vectors.writer
+        match self.element:
+            case DType():
+                vectors.store(value, pointer)
+                return
+            case NarrowType.F16:
+                narrow = writer.assign(f"trunc {self._whole_type} {self._narrowed_half(value)} to <{vectors.lanes} x i16>")
+            case NarrowType.BF16:
+                narrow = writer.assign(f"trunc {self._whole_type} {self._narrowed_bfloat(value)} to <{vectors.lanes} x i16>")
+            case NarrowType.I8:
+                narrow, name = f"<{vectors.lanes} x i8>", f"@llvm.fptosi.sat.v{vectors.lanes}i8.{vectors.suffix}"
+                vectors.library.declarations[f"declare {narrow} {name}({vectors.type})"] = None
+                rounded = vectors.intrinsic("roundeven", value)
+                narrow = writer.assign(f"call {narrow} {name}({vectors.type} {rounded})")
+            case _:
+                assert_never(self.element)
+        stored = f"<{vectors.lanes} x {_STORED[self.element]}>"
+        writer.do(f"store {stored} {narrow}, ptr {pointer}, align {self.bytes}")
+
+    @property
+    def _whole_type(self) -> str:
+        return f"<{self.vectors.lanes} x i32>"
+
+    def _whole(self, pointer: str) -> str:
+        """The bits of 16-bit elements, as i32."""
+        assign, narrow = self.vectors.writer.assign, f"<{self.vectors.lanes} x i16>"
+        return assign(f"zext {narrow} {assign(f'load {narrow}, ptr {pointer}, align 2')} to {self._whole_type}")
+
+    def _binary(self, operation: str, left: str, right: int | str) -> str:
+        shown = f"splat (i32 {right})" if isinstance(right, int) else right
+        return self.vectors.writer.assign(f"{operation} {self._whole_type} {left}, {shown}")
+
+    def _test(self, predicate: str, left: str, right: int) -> str:
+        return self.vectors.writer.assign(f"icmp {predicate} {self._whole_type} {left}, splat (i32 {right})")
+
+    def _choice(self, condition: str, left: str | int, right: str | int) -> str:
+        """Of whole numbers."""
+        one, other = (f"splat (i32 {each})" if isinstance(each, int) else each for each in (left, right))
+        kind = self._whole_type
+        return self.vectors.writer.assign(f"select <{self.vectors.lanes} x i1> {condition}, {kind} {one}, {kind} {other}")
+
+    def _as_float(self, bits: str) -> str:
+        return self.vectors.writer.assign(f"bitcast {self._whole_type} {bits} to {self.vectors.type}")
+
+    def _bits(self, value: str) -> str:
+        return self.vectors.writer.assign(f"bitcast {self.vectors.type} {value} to {self._whole_type}")
+
+    def _widened_half(self, half: str) -> str:
+        """Float32 of float16's bits: the exponent moved, infinite and NaN kept, and a denormal number as its 2^-24ths."""
+        vectors, assign = self.vectors, self.vectors.writer.assign
+        body = self._binary("and", half, 0x7FFF)
+        moved = self._binary("shl", body, 13)
+        usual = self._binary("add", moved, (127 - 15) << 23)
+        usual = self._choice(self._test("uge", body, 0x7C00), self._binary("or", moved, 0x7F800000), usual)
+        counted = assign(f"uitofp {self._whole_type} {body} to {vectors.type}")
+        small = self._bits(assign(f"fmul {vectors.type} {counted}, {vectors.vector(2.0**-24)}"))
+        magnitude = self._choice(self._test("ult", body, 0x400), small, usual)
+        return self._as_float(self._binary("or", magnitude, self._binary("shl", self._binary("and", half, 0x8000), 16)))
+
+    def _narrowed_half(self, value: str) -> str:
+        """Float16's bits of float32.
+
+        Below the least normal number 0.5 is added, beside which the last place is a denormal number's; else a half of the last place, less
+        one where that is even.
+        """
+        vectors, assign = self.vectors, self.vectors.writer.assign
+        bits = self._bits(value)
+        magnitude = self._binary("and", bits, 0x7FFFFFFF)
+        beyond = self._choice(self._test("ugt", magnitude, 0x7F800000), 0x7E00, 0x7C00)
+        added = assign(f"fadd {vectors.type} {self._as_float(magnitude)}, {vectors.vector(0.5)}")
+        small = self._binary("sub", self._bits(added), 0x3F000000)
+        odd = self._binary("and", self._binary("lshr", magnitude, 13), 1)
+        moved = self._binary("sub", magnitude, ((127 - 15) << 23) - 0xFFF)
+        usual = self._binary("lshr", self._binary("add", moved, odd), 13)
+        usual = self._choice(self._test("ult", magnitude, (127 - 14) << 23), small, usual)
+        narrow = self._choice(self._test("uge", magnitude, (127 + 16) << 23), beyond, usual)
+        return self._binary("or", narrow, self._binary("and", self._binary("lshr", bits, 16), 0x8000))
+
+    def _narrowed_bfloat(self, value: str) -> str:
+        """The upper half of float32's bits, rounded; NaN stays NaN."""
+        bits = self._bits(value)
+        upper = self._binary("lshr", bits, 16)
+        rounded = self._binary("lshr", self._binary("add", self._binary("add", bits, 0x7FFF), self._binary("and", upper, 1)), 16)
+        return self._choice(self.vectors.compare("uno", value, value), self._binary("or", upper, 0x40), rounded)

@@ -1,0 +1,1 @@
+"""A model in a Python package of its own, that runs with numpy alone."""
