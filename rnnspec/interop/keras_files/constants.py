@@ -122,6 +122,15 @@ class Constants:
             arguments.append(("negative_slope", 0.3))
         return Word(entry.name, tuple(arguments))
 
+    def function(self, name: str, body: str) -> str:
+        """The name of a function of the spec with that body, of `x`: the given one, with a number behind it where that is another's."""
+        number, made = 1, name
+        while f"function {made}(x) = {body}" not in self.declarations and any(f" {made}(" in each for each in self.declarations):
+            number += 1
+            made = f"{name}_{number}"
+        self.declarations[f"function {made}(x) = {body}"] = None
+        return made
+
     def choice(self, place: str, family: Family, value: object) -> Value:
         """An initializer, a regularizer, an optimizer or the like; what only training needs is left out where it can't be said."""
         name, config = _named(value)
@@ -168,6 +177,12 @@ def number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or abs(value) > 1e300:
         raise Unsaid(f"expected a number, found {shown(value)}")
     return value
+
+
+def constant_text(value: object) -> str:
+    """A number in an equation."""
+    text = repr(number(value)).replace("e+", "e")
+    return f"({text})" if text.startswith("-") else text
 
 
 def plain(value: object) -> Value:

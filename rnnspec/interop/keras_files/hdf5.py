@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.interop.small_floats import bfloat16
 
 if TYPE_CHECKING:
     import h5py
@@ -80,7 +81,8 @@ def names_in(group: h5py.Group) -> tuple[str, ...]:
 def array_at(group: h5py.Group, path: str) -> Array | None:
     """The numbers in the array of that path below a group, None if there is none; `BadFile` for anything but numbers.
 
-    Of an array that the file hasn't the bytes for, nothing is read: its shape is no measure of its size.
+    bfloat16 becomes float32, which holds each of its numbers exactly. Of an array that the file hasn't the bytes for, nothing is read: its
+    shape is no measure of its size.
     """
     import h5py
 
@@ -94,14 +96,14 @@ def array_at(group: h5py.Group, path: str) -> Array | None:
     try:
         if found.is_virtual or found.external:
             raise BadFile(f"`{path}` is kept in another file, which is not read")
-        if found.dtype.kind not in "fiub":
+        is_bfloat16 = str(found.attrs.get("dtype", "")) == "bfloat16" and found.dtype.itemsize == 2
+        if found.dtype.kind not in "fiub" and not is_bfloat16:
             raise BadFile(f"`{path}` holds {found.dtype}, not numbers")
-        if str(found.attrs.get("dtype", "")) == "bfloat16":
-            raise BadFile(f"`{path}` holds bfloat16, which numpy doesn't have")
         size = math.prod(found.shape or ()) * found.dtype.itemsize
         if size > max(SMALL, MOST_PACKED * found.id.get_storage_size()):
             raise BadFile(f"`{path}` has the shape {found.shape}, for which the file is too small")
-        return np.asarray(found[()])
+        array = np.asarray(found[()])
+        return bfloat16(np.frombuffer(array.tobytes(), np.uint16).reshape(array.shape)) if is_bfloat16 else array
     except (OSError, RuntimeError, KeyError, TypeError, MemoryError) as error:
         raise BadFile(f"`{path}` can't be read: {error}") from None
 

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
-from rnnspec.contract.arguments import Flag, Int
+from rnnspec.contract.arguments import Flag, Int, OneOf
 from rnnspec.frontend.catalogue.argument_types import AnyValue, ArgumentSpec, ChoiceOf, DefaultOnly, Family
 from rnnspec.frontend.catalogue.layers import LAYERS
 from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import Value, Word
 from rnnspec.interop.keras_files.archive import Config
-from rnnspec.interop.keras_files.constants import Constants, Unsaid, plain, shown, shown_name
+from rnnspec.interop.keras_files.constants import Constants, Unsaid, constant_text, plain, shown_name
+from rnnspec.interop.keras_files.foreign import HARMLESS, TRAINING, Foreign
 from rnnspec.interop.keras_files.weight_names import expected
 from rnnspec.interop.spec_text.arguments import accepted
 
-_HARMLESS = """name trainable dtype batch_input_shape batch_shape input_shape implementation time_major input_length ragged sparse autocast
-unroll seed quantization_config lora_rank lora_alpha registered_name build_config shared_object_id consume_less batch_size return_runtime
-weights optional supports_masking synchronized fused virtual_batch_size adjustment input_dtype dynamic renorm renorm_clipping
-renorm_momentum use_cudnn num_constants"""
-
-HARMLESS = frozenset(_HARMLESS.split())
-"""Arguments that change nothing of what a layer computes here: they are dropped, whatever their values."""
+_RECURRENT = {
+    "output_dim": "units", "init": "kernel_initializer", "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation",
+    "W_regularizer": "kernel_regularizer", "U_regularizer": "recurrent_regularizer", "b_regularizer": "bias_regularizer",
+    "dropout_W": "dropout", "dropout_U": "recurrent_dropout",
+}  # fmt: skip
 
 RENAMED: Mapping[str, Mapping[str, str]] = {
+    "LSTM": _RECURRENT,
+    "GRU": _RECURRENT,
+    "SimpleRNN": _RECURRENT,
     "LeakyReLU": {"alpha": "negative_slope"},
     "Dropout": {"p": "rate"},
     "SpatialDropout1D": {"p": "rate"},
@@ -39,20 +42,23 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "MaxPooling1D": {"pool_length": "pool_size", "stride": "strides", "border_mode": "padding"},
     "AveragePooling1D": {"pool_length": "pool_size", "stride": "strides", "border_mode": "padding"},
     "UpSampling1D": {"length": "size"},
+    "BatchNormalization": {"gamma_init": "gamma_initializer", "beta_init": "beta_initializer"},
 }  # fmt: skip
 """Names that arguments had before."""
-
-_RECURRENT_RENAMED = {
-    "output_dim": "units", "init": "kernel_initializer", "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation",
-    "W_regularizer": "kernel_regularizer", "U_regularizer": "recurrent_regularizer", "b_regularizer": "bias_regularizer",
-    "dropout_W": "dropout", "dropout_U": "recurrent_dropout",
-}  # fmt: skip
 
 CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN", "LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "SimpleRNN"}
 FUSED = {"CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
 SAME = {"Convolution1D": "Conv1D", "MaxPool1D": "MaxPooling1D", "AvgPool1D": "AveragePooling1D", "GlobalMaxPool1D": "GlobalMaxPooling1D",
         "GlobalAvgPool1D": "GlobalAveragePooling1D", "BatchNormalizationV1": "BatchNormalization",
         "BatchNormalizationV2": "BatchNormalization", "LSTMV1": "LSTM", "GRUV1": "GRU"}  # fmt: skip
+_NEVER_TAKEN = frozenset({"name", "seed", "unroll", "weights"})
+"""Arguments that the language has, and that a file's values say nothing for."""
+
+_AT_EACH_STEP = """Dense Activation ReLU LeakyReLU ELU PReLU Softmax ThresholdedReLU Rescaling LayerNormalization UnitNormalization
+BatchNormalization Dropout GaussianDropout AlphaDropout GaussianNoise Add Subtract Multiply Average Maximum Minimum Concatenate"""
+AT_EACH_STEP = frozenset(_AT_EACH_STEP.split())
+"""Layers that compute at each step of a sequence as of a row."""
+
 LAYER_LEVEL = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "activity_regularizer", "trainable")
 
 
@@ -74,17 +80,26 @@ class Layers:
     """Converts layers. `cells`: by classes of the file, cells of the user's, which `library` has with the standard ones."""
 
     def __init__(self, constants: Constants, cells: Mapping[str, str], library: CellLibrary) -> None:
-        self._constants = constants
+        self.constants = constants
         self._findings = constants.findings
         self._cells = cells
         self._library = library
+        self._foreign = Foreign(constants.findings)
 
-    def converted(self, config: Config, place: str) -> Converted | None:
-        """The layer; None where there is none, which the findings then say."""
+    def converted(self, config: Config, place: str, *, each_step: bool = False) -> Converted | None:
+        """The layer; None where there is none, which the findings then say. `each_step`: for a row at each step of a sequence."""
         kind, given = class_of(config), settings_of(config)
         before = len(self._findings.found)
+        if each_step and SAME.get(kind, kind) not in AT_EACH_STEP:
+            self._findings.add(place, "", f"a model in TimeDistributed may have Dense, Dropout and the like, and no {shown_name(kind)}")
         made = self._converted(kind, given, config, place)
+        if each_step and made is not None and made.layer == "PReLU":
+            made = replace(made, arguments={**made.arguments, "shared_axes": (1,)})
         return made if len(self._findings.found) == before else None
+
+    def tell(self) -> None:
+        """What is said of all layers together, when all are converted."""
+        self._foreign.tell()
 
     def _converted(self, kind: str, given: Config, config: Config, place: str) -> Converted | None:
         kind = SAME.get(kind, kind)
@@ -100,8 +115,8 @@ class Layers:
             case "ThresholdedReLU":
                 threshold = Word("threshold", (("threshold", plain(given.get("theta", 1.0))), ("default_value", 0)))
                 return Converted("Activation", {"activation": threshold})
-            case "Activation" if kind in LAYERS:
-                return Converted(kind, self._arguments(kind, given, place))
+            case "Rescaling":
+                return self._rescaling(given, place)
             case _ if kind in LAYERS and kind not in ("Last", "Slice"):
                 arguments = self._arguments(kind, given, place)
                 if kind.endswith("Pooling1D") and arguments.get("strides") == arguments.get("pool_size", 2):
@@ -110,6 +125,15 @@ class Layers:
             case _:
                 self._findings.add(place, "", self._no_layer(kind, config))
                 return None
+
+    def _rescaling(self, given: Config, place: str) -> Converted | None:
+        try:
+            scale, offset = constant_text(given.get("scale", 1)), constant_text(given.get("offset", 0))
+        except Unsaid as error:
+            self._findings.add(place, "", f"{error}: it is supported with one scale and one offset for all features")
+            return None
+        body = f"x * {scale}" if offset in ("0", "0.0") else f"x * {scale} + {offset}"
+        return Converted("Activation", {"activation": Word(self.constants.function("rescaled", body))})
 
     def _no_layer(self, kind: str, config: Config) -> str:
         if kind == "Lambda":
@@ -123,35 +147,26 @@ class Layers:
 
     # Arguments.
 
-    def _arguments(self, layer: str, given: Config, place: str, renamed: Mapping[str, str] | None = None) -> dict[str, Value]:
+    def _arguments(self, layer: str, given: Config, place: str) -> dict[str, Value]:
         """The arguments that the language has, converted; what it hasn't is refused, unless it changes nothing."""
         specs = {argument.name: argument.spec or _kind_of(argument.name) for argument in accepted(layer, self._library)}
-        names = RENAMED.get(layer, {}) if renamed is None else renamed
+        names = RENAMED.get(layer, {})
         found: dict[str, Value] = {}
-        dropped: list[str] = []
         for key, value in given.items():
             name = names.get(key, key) if names.get(key, key) in specs else key
             spec = specs.get(name)
             if key == "trainable":
                 if value is False:
                     found["trainable"] = False
-                continue
-            if name == "name" or (spec is None and key in HARMLESS) or key in ("seed", "unroll", "weights"):
-                if key in ("implementation", "time_major", "unroll", "consume_less", "input_length") and value not in (None, False):
-                    dropped.append(key)
-                continue
-            if spec is None:
-                if value not in (None, False):
-                    self._findings.add(place, key, f"`{layer}` has no such argument in the language ({shown(value)})")
-                continue
-            self._take(found, layer, place, spec, value)
-        for key in dropped:
-            self._findings.note(f"`{key}` was dropped: it changes nothing of what is computed")
+            elif spec is None or key in _NEVER_TAKEN or (key in TRAINING and isinstance(spec.kind, DefaultOnly)):
+                self._foreign.take(layer, place, key, value)
+            else:
+                self._take(found, layer, place, spec, value)
         return found
 
     def _take(self, found: dict[str, Value], layer: str, place: str, spec: ArgumentSpec, value: object) -> None:
         try:
-            converted = self._constants.by_kind(place, spec, value)
+            converted = self.constants.by_kind(place, spec, value)
         except Unsaid as error:
             regularizes = isinstance(spec.kind, ChoiceOf) and spec.kind.family in (Family.REGULARIZER, Family.CONSTRAINT)
             if regularizes:
@@ -161,9 +176,8 @@ class Layers:
             return
         if isinstance(spec.kind, DefaultOnly):
             return
-        if converted is None and not spec.optional and value is not None:
-            return
-        if value is None and not spec.optional:
+        nothing = spec.optional or (isinstance(spec.kind, OneOf) and None in spec.kind.words)
+        if converted is None and (value is not None or not nothing):
             return
         found[spec.name] = converted
 
@@ -180,10 +194,11 @@ class Layers:
         elif layer == "GRU" and "reset_after" not in given:
             given = {**given, "reset_after": False}
         if kind not in FUSED and layer in ("LSTM", "GRU") and not {"recurrent_activation", "inner_activation"} & given.keys():
-            given = {**given, "recurrent_activation": "hard_sigmoid" if self._constants.major < 3 else "sigmoid"}
-        if "forget_bias_init" in given:
-            given = {key: value for key, value in given.items() if key != "forget_bias_init"}
-        arguments = self._arguments(layer, given, place, _RECURRENT_RENAMED if self._constants.major < 2 else {})
+            given = {**given, "recurrent_activation": "hard_sigmoid" if self.constants.major < 3 else "sigmoid"}
+        if "forget_bias_init" in given:  # of Keras 1
+            given = {"unit_forget_bias": given["forget_bias_init"] in ("one", "ones"), **given}
+            del given["forget_bias_init"]
+        arguments = self._arguments(layer, given, place)
         count = {"LSTM": 2}.get(layer, 1) if arguments.get("return_state") is True else 0
         units = arguments.get("units")
         fused = units if kind in FUSED and isinstance(units, int) else 0
@@ -194,7 +209,12 @@ class Layers:
         specs = {argument.name: argument.spec or _kind_of(argument.name) for argument in accepted(cell, self._library)}
         found: dict[str, Value] = {}
         for key, value in given.items():
-            if key in specs and key not in ("name", "trainable", "seed", "unroll"):
+            if key == "trainable":
+                if value is False:
+                    found["trainable"] = False
+            elif key == "dtype":
+                self._foreign.take(cell, place, key, value)
+            elif key in specs and key not in ("name", "seed", "unroll"):
                 self._take(found, cell, place, specs[key], value)
             elif key not in HARMLESS:
                 self._findings.note(f"{place}: `{key}` was dropped, for which the cell {cell} has no parameter")
@@ -207,8 +227,7 @@ class Layers:
         own = {key: value for key, value in given.items() if key in LAYER_LEVEL}
         rest = {key: value for key, value in given.items() if key not in (*LAYER_LEVEL, "cell", "cells")}
         for key, value in rest.items():
-            if key not in HARMLESS and value not in (None, False):
-                self._findings.add(place, key, f"`RNN` has no such argument in the language ({shown(value)})")
+            self._foreign.take("RNN", place, key, value)
         options = self._arguments("RNN", own, place)
         states = sum(2 if cell.layer == "LSTM" else 1 for cell in cells) if options.get("return_state") is True else 0
         if len(cells) == 1:
@@ -269,6 +288,9 @@ class Layers:
         if inner is None:
             return None
         rest = {key: value for key, value in given.items() if key != "layer"}
+        if inner.layer == "BatchNormalization":  # which takes the sequence itself, and normalizes each step alike
+            frozen: dict[str, Value] = {"trainable": False} if given.get("trainable") is False else {}
+            return replace(inner, arguments={**inner.arguments, **frozen})
         arguments = {"layer": _call(inner), **self._arguments("TimeDistributed", rest, place)}
         return Converted("TimeDistributed", arguments, tuple(f"layer/{name}" for name in inner.weights))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rnnspec.interop.graph.graph import ImportedInput, ImportedLayer, Value, Word
+from rnnspec.interop.graph.graph import ImportedInput, ImportedLayer
+from rnnspec.interop.keras_files.masks import ends_sequence
 
-_ENDS = frozenset({"Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Reshape", "Permute", "RepeatVector", "Dot"})
+_ENDS = frozenset({"Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Reshape", "Permute", "RepeatVector", "Dot", "Last"})
 """Layers behind which no length is left."""
 
 _MERGES = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"})
@@ -25,7 +26,7 @@ def named_lengths(inputs: Sequence[ImportedInput], layers: Sequence[ImportedLaye
     of: dict[str, str] = {name: name for name in root}
     for layer in layers:
         known = [of[key] for key in layer.inputs if key in of]
-        if not known or layer.layer in _ENDS or _ends(layer):
+        if not known or layer.layer in _ENDS or ends_sequence(layer):
             continue
         if layer.layer in _MERGES and layer.arguments.get("axis", -1) != 1:
             for other in known[1:]:
@@ -36,13 +37,3 @@ def named_lengths(inputs: Sequence[ImportedInput], layers: Sequence[ImportedLaye
     return tuple(
         replace(each, dimensions=tuple(names[top(each.name)] if size == "time" else size for size in each.dimensions)) for each in inputs
     )
-
-
-def _ends(layer: ImportedLayer) -> bool:
-    """Whether a recurrent layer gives one row."""
-    arguments: dict[str, Value] = dict(layer.arguments)
-    inner = arguments.get("layer")
-    if layer.layer == "Bidirectional" and isinstance(inner, Word):
-        arguments = dict(inner.arguments)
-    recurrent = ("units" in arguments and layer.layer not in ("Dense",)) or layer.layer in ("RNN", "Bidirectional")
-    return recurrent and arguments.get("return_sequences") is not True

@@ -23,8 +23,9 @@ from rnnspec.interop.keras_files.hdf5 import SIGNATURE, BadFile
 from rnnspec.interop.keras_files.into import weights_into
 from rnnspec.interop.keras_files.layers import Layers, class_of, settings_of
 from rnnspec.interop.keras_files.lengths import named_lengths
+from rnnspec.interop.keras_files.nodes import layers_of, name_of, tensors_in
 from rnnspec.interop.keras_files.stores import MODELS, LayerStore, NoWeights, ObjectStore, Store
-from rnnspec.interop.keras_files.topology import Topology, layers_of, name_of, tensors_in
+from rnnspec.interop.keras_files.topology import Topology, Within
 from rnnspec.interop.keras_files.training import training_of
 from rnnspec.source import SourceFile
 
@@ -91,7 +92,8 @@ class _Reading:
         self._constants = Constants(findings, file.major)
         library = CellLibrary({each.name.text: each for each in tree.declarations if isinstance(each, ast.Cell)})
         self._library = library
-        self._topology = Topology(Layers(self._constants, options.cells, library), findings, self._has_weights)
+        self._layers = Layers(self._constants, options.cells, library)
+        self._topology = Topology(self._layers, findings, self._has_weights)
 
     def graph(self) -> ImportedGraph:
         config = self._file.config or {}
@@ -101,7 +103,9 @@ class _Reading:
                 f"its model is a {kind}, a class of its own, which calls its layers by code: Sequential and functional models are data"
             )
         inputs = self._inputs(config)
-        outputs = self._topology.model(config, self._store, [each.name for each in inputs], "")
+        whole = Within(frozen=settings_of(config).get("trainable") is False)
+        outputs = self._topology.model(config, self._store, [each.name for each in inputs], whole)
+        self._layers.tell()
         if not self._has_weights:
             self._findings.note("the file has no weights: they are drawn anew")
         self._findings.refuse_import(self._options.source)

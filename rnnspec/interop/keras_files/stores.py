@@ -28,6 +28,10 @@ class Store(Protocol):
         """Those of the layer at that place among a model's layers."""
         ...
 
+    def inner(self) -> Store:
+        """Of a TimeDistributed, those of the layer in it."""
+        ...
+
     def arrays(self, config: Config) -> list[Array]:
         """A layer's arrays in Keras's order, those of inner layers one after the other."""
         ...
@@ -37,6 +41,10 @@ class NoWeights:
     """The store of an architecture alone."""
 
     def layer(self, layers: Sequence[Config], place: int) -> Store:
+        """None either."""
+        return self
+
+    def inner(self) -> Store:
         """None either."""
         return self
 
@@ -68,6 +76,10 @@ class ObjectStore:
         if told is not None and wanted is not None and told != wanted:
             raise BadFile(f"`{path}` is of the layer {told}, where {wanted} is expected")
         return ObjectStore(self._group, path)
+
+    def inner(self) -> Store:
+        """The object `layer`."""
+        return self._at("layer/")
 
     def arrays(self, config: Config) -> list[Array]:
         """Along the layer's objects: `layer`, `forward_layer` and `backward_layer`, `cell`, the `cells` of a stack."""
@@ -133,6 +145,10 @@ class LayerStore:
             arrays.append((path, array))
         return ListStore(arrays)
 
+    def inner(self) -> Store:
+        """Itself: there is no object around the names."""
+        return self
+
     def arrays(self, config: Config) -> list[Array]:
         """None: a whole model has no arrays but those of its layers."""
         return []
@@ -148,6 +164,10 @@ class ListStore:
         """Those whose path has the layer's name."""
         name = str(settings_of(layers[place]).get("name", ""))
         return ListStore([(path, array) for path, array in self._arrays if name in path.split("/")[:-1]])
+
+    def inner(self) -> Store:
+        """The same: a wrapper's paths are those of the layer in it."""
+        return self
 
     def arrays(self, config: Config) -> list[Array]:
         """All of them."""
