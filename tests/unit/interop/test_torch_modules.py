@@ -94,6 +94,8 @@ def test_modules_are_known_by_names_and_shapes() -> None:
         ({"a.weight_g": drawn(3, 2), "a.weight_v": drawn(4, 3)}, "its norms have the shape (3, 2)"),
         ({"p.parametrizations.weight.original": drawn(4, 4)}, "only weight_norm and spectral_norm"),
         ({"r.weight": drawn(4)}, "may be an RMSNorm's"),
+        ({"group_norm.0.weight": drawn(4), "group_norm.0.bias": drawn(4)}, "a GroupNorm's mean is over groups"),
+        ({"up.deconv.weight": drawn(4, 4, 3), "up.deconv.bias": drawn(4)}, "no layer here is a transposed convolution"),
         ({"a.in_proj_weight": drawn(12, 5), "a.out_proj.weight": drawn(4, 4)}, "no MultiheadAttention of one width"),
     ],
 )
@@ -103,6 +105,40 @@ def test_what_no_layer_is_known_for_is_refused(weights: dict[str, Array], reason
     with pytest.raises(ImportRefused) as refusal:
         import_model(path)
     assert reason in str(refusal.value)
+
+
+def test_an_attention_of_several_heads_and_an_rms_norm(tmp_path: Path) -> None:
+    """The number of heads is in no file; without a name such as `rms` a norm's weight alone could be another module's, too."""
+    path = tmp_path / "net.pt"
+    weights = {
+        "attn.in_proj_weight": drawn(12, 4),
+        "attn.in_proj_bias": drawn(12),
+        "attn.out_proj.weight": drawn(4, 4),
+        "attn.out_proj.bias": drawn(4),
+        "rms_norm.weight": drawn(4),
+    }
+    path.write_bytes(checkpoint(weights))
+    x = drawn(2, 5, 4)
+    projected = x @ weights["attn.in_proj_weight"].T + weights["attn.in_proj_bias"]
+    query, key, value = (each.reshape(2, 5, 2, 2).transpose(0, 2, 1, 3) for each in np.split(projected, 3, axis=2))
+    shares = np.exp(query @ key.transpose(0, 1, 3, 2) / np.sqrt(2))
+    heads = (shares / shares.sum(axis=-1, keepdims=True)) @ value
+    y = heads.transpose(0, 2, 1, 3).reshape(2, 5, 4) @ weights["attn.out_proj.weight"].T + weights["attn.out_proj.bias"]
+    y = y / np.sqrt((y * y).mean(axis=-1, keepdims=True) + np.finfo(np.float32).eps) * weights["rms_norm.weight"]
+    np.testing.assert_allclose(import_model(path, inputs={"num_heads": 2}).predict(x), y, atol=2e-5)
+    assert "# attn.scores: num_heads, here 1" in import_model(path).source.text
+    with pytest.raises(ImportRefused, match="num_heads: 3 of them don't divide its width of 4"):
+        import_model(path, inputs={"num_heads": 3})
+
+
+def test_what_is_said_beside_a_file_and_means_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    np.savez(path, **linear("fc", 4, 2))
+    with pytest.raises(ImportRefused) as refusal:
+        import_model(path, inputs={"part": "a", "num_heads": 0}, weights=path)
+    assert [each.place for each in refusal.value.findings] == ["input part", "weights", "input num_heads"]
+    with pytest.raises(ImportRefused, match="mapped to those of a spec"):
+        import_model(path, map={"fc": "dense"})
 
 
 def test_all_findings_are_told_at_once(tmp_path: Path) -> None:
