@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from rnnspec.contract.executable import Array
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.torch_files.attention import attention
+from rnnspec.interop.torch_files.flax import flax_cells
 from rnnspec.interop.torch_files.parts import Part
 from rnnspec.interop.torch_files.plain import plain
-from rnnspec.interop.torch_files.recurrent import flax_cells, haiku_cores, torch_modules
+from rnnspec.interop.torch_files.recurrent import haiku_cores, torch_modules
 from rnnspec.interop.torch_files.renormed import whole_weights
 from rnnspec.interop.torch_files.tree import Node, joined, tree_of
 

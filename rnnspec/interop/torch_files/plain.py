@@ -8,13 +8,28 @@ from collections.abc import Mapping
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import Value
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.torch_files.parts import RMS_NORM, Layer, Part
 from rnnspec.interop.torch_files.tree import Node
 
-EPSILON = 1e-5
-"""Of PyTorch's normalisations; Flax's is 1e-6. It isn't in a file."""
+
+@frozen
+class _Defaults:
+    """What is a framework's where nothing is said: `of_layers`, `of_rms` the epsilons of LayerNorm and RMSNorm. No file has them."""
+
+    of_layers: float
+    of_rms: float
+    momentum: float
+
+
+_TORCH = _Defaults(1e-5, float(np.finfo(np.float32).eps), 0.9)
+_FLAX = _Defaults(1e-6, 1e-6, 0.99)
+_HAIKU = _Defaults(1e-5, 1e-5, 0.99)
+
+BATCH_EPSILON = 1e-5
+"""Of all three."""
 
 _SPELLINGS = {"w": "kernel", "b": "bias", "offset": "bias", "embeddings": "embedding", "mean": "running_mean", "var": "running_var"}
 """Flax's and Haiku's words that mean the same."""
@@ -25,11 +40,9 @@ _ONE_A_FEATURE = (
     "spec of yours decides: --into spec.rnn"
 )
 
-RMS_EPSILON = float(np.finfo(np.float32).eps)
-"""Of PyTorch's RMSNorm where it isn't given."""
-
 _OTHER_MODULES: Mapping[str, tuple[int, str]] = {
     r"group_?norm|^gn_?\d*$": (1, "a GroupNorm's mean is over groups of features and all steps, which no layer here has"),
+    r"batch_?norm|^bn_?\d*$": (1, "its moving statistics aren't in the file, as a BatchNorm's have to be"),
     r"instance_?norm": (1, "an InstanceNorm's mean is over all steps of each feature, which no layer here has"),
     r"transpose|deconv|upconv": (3, "no layer here is a transposed convolution"),
     r"bilinear": (3, "no layer here is a bilinear one"),
@@ -44,7 +57,7 @@ def plain(node: Node, findings: Findings) -> list[Part] | None:
     if not names:
         return None
     if {"running_mean", "running_var"} <= names:
-        return _batch_norm(node.path, arrays, findings)
+        return _batch_norm(node.path, arrays, _defaults(node), findings)
     weight = arrays.get("weight", arrays.get("kernel", arrays.get("scale", arrays.get("embedding", arrays.get("alpha")))))
     if weight is None or not names <= {"weight", "kernel", "scale", "embedding", "bias", "alpha"}:
         return None
@@ -56,7 +69,7 @@ def plain(node: Node, findings: Findings) -> list[Part] | None:
     by_columns = "kernel" in arrays
     match weight.ndim:
         case 1 if "kernel" not in names and (bias is None or bias.shape == weight.shape):
-            return [_of_features(node.path, weight, bias)]
+            return [_of_features(node.path, weight, bias, _defaults(node))]
         case 2:
             turned = weight.T if by_columns else weight
             if bias is not None and bias.shape != (turned.shape[0],):
@@ -83,6 +96,13 @@ def dense(rows: Array, bias: Array | None) -> Layer:
     return Layer("Dense", arguments, weights | {"bias": bias})
 
 
+def _defaults(node: Node) -> _Defaults:
+    """Of the framework whose names a normalisation's arrays have."""
+    if "offset" in node.arrays:
+        return _HAIKU
+    return _FLAX if {"scale", "mean", "var"} & set(node.arrays) else _TORCH
+
+
 def _own_name(path: str) -> str:
     """The last part of a path that isn't a number, as those of a `Sequential` are."""
     return next((part for part in reversed(path.lower().split(".")) if not part.isdecimal()), "")
@@ -101,21 +121,23 @@ def _of_matrix(path: str, rows: Array, bias: Array | None, *, can_be_table: bool
     return Part(path, (linear, table), rows.shape[1], rows.shape[0])
 
 
-def _of_features(path: str, weight: Array, bias: Array | None) -> Part:
+def _of_features(path: str, weight: Array, bias: Array | None, defaults: _Defaults) -> Part:
     """A number for each feature: `LayerNorm`, `RMSNorm` or `PReLU`.
 
     Keras's `rms_scaling` isn't an RMSNorm, which is a cell here: it divides by the deviation from the mean.
     """
     width = weight.shape[0]
     if bias is not None:
-        normalised = _without_what_does_nothing(Layer("LayerNormalization", {"epsilon": EPSILON}, {"gamma": weight, "beta": bias}))
+        normalised = _without_what_does_nothing(
+            Layer("LayerNormalization", {"epsilon": defaults.of_layers}, {"gamma": weight, "beta": bias})
+        )
         return Part(path, normalised, width, width, "eps")
-    unbiased = Layer("LayerNormalization", {"epsilon": EPSILON, "center": False}, {"gamma": weight})
+    unbiased = Layer("LayerNormalization", {"epsilon": defaults.of_layers, "center": False}, {"gamma": weight})
     leaky = (
         Layer("PReLU", {"shared_axes": (1,) if width > 1 else (1, 2)}, {"alpha": weight[None]}),
         Layer("PReLU", {}, {"alpha": weight}),
     )
-    rms = Layer(RMS_NORM, {"epsilon": RMS_EPSILON}, {"scale": weight})
+    rms = Layer(RMS_NORM, {"epsilon": defaults.of_rms}, {"scale": weight})
     if "rms" in path.lower():
         return Part(path, (rms, unbiased, *leaky), width, width, "eps")
     if "relu" in path.lower() or width == 1:
@@ -123,14 +145,14 @@ def _of_features(path: str, weight: Array, bias: Array | None) -> Part:
     return Part(path, (unbiased, rms, *leaky), width, width, refusal=_ONE_A_FEATURE)
 
 
-def _batch_norm(path: str, arrays: dict[str, Array], findings: Findings) -> list[Part]:
+def _batch_norm(path: str, arrays: dict[str, Array], defaults: _Defaults, findings: Findings) -> list[Part]:
     mean, variance = arrays["running_mean"], arrays["running_var"]
     gamma, beta = arrays.get("weight", arrays.get("scale")), arrays.get("bias")
     given = [each for each in (mean, variance, gamma, beta) if each is not None]
     if any(each.ndim != 1 or each.shape != mean.shape for each in given):
         findings.add(path, "", "it has names of a BatchNorm1d, and other shapes")
         return []
-    arguments: dict[str, Value] = {"momentum": 0.9, "epsilon": EPSILON}
+    arguments: dict[str, Value] = {"momentum": defaults.momentum, "epsilon": BATCH_EPSILON}
     weights: dict[str, Array] = {}
     for name, flag, value in (("gamma", "scale", gamma), ("beta", "center", beta)):
         if value is None:

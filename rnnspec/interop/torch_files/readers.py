@@ -18,7 +18,7 @@ from rnnspec.interop.torch_files.attention import HEADS
 from rnnspec.interop.torch_files.into import by_own_names, matched
 from rnnspec.interop.torch_files.modules import parts_of
 from rnnspec.interop.torch_files.skeleton import skeleton
-from rnnspec.interop.torch_files.state_dict import StateDict, read_state_dict
+from rnnspec.interop.torch_files.state_dict import StateDict, read_state_dict, unwrapped
 
 PART = "part"
 """The key among a user's `inputs` by which a checkpoint of several models is told which one."""
@@ -30,11 +30,11 @@ def _checkpoint(path: Path, options: ReaderOptions) -> StateDict:
 
 
 def _safetensors(path: Path, options: ReaderOptions) -> StateDict:
-    return StateDict(read_weights(path))
+    return unwrapped(StateDict(read_weights(path)))
 
 
 def _npz(path: Path, options: ReaderOptions) -> StateDict:
-    return StateDict(read_npz(path))
+    return unwrapped(StateDict(read_npz(path)))
 
 
 @frozen

@@ -100,19 +100,37 @@ class _Attending:
 
 
 def _by_kinds(parts: Sequence[Part]) -> Sequence[Part]:
-    """Embeddings, convolutions, recurrent layers, normalisations, dense layers; one that fits behind the last goes first."""
-    left = sorted(parts, key=_kind)
+    """Embeddings, convolutions, recurrent layers, normalisations, dense layers; one that fits behind the last goes first.
+
+    A chain begins with one whose width none of the others gives, if there is one.
+    """
+    left = _groups(sorted(parts, key=_kind))
     chain: list[Part] = []
     width: int | None = None
     while left:
-        fitting = [
-            part for part in left if not part.role is not Role.NONE and part.layer.layer != "Embedding" and part.features in (None, width)
+        fitting = [group for group in left if group[0].layer.layer != "Embedding" and group[0].features in (None, width)]
+        given = [group[-1].units for group in left]
+        starts = [
+            group
+            for place, group in enumerate(left)
+            if group[0].layer.layer == "Embedding" or group[0].features not in (None, *given[:place], *given[place + 1 :])
         ]
-        first = fitting[0] if chain and fitting and left[0].role is Role.NONE else left[0]
-        left.remove(first)
-        chain.append(first)
-        width = first.units if first.units is not None else width
+        first = (fitting if chain else [])[:1] or starts[:1] or left[:1]
+        left.remove(first[0])
+        chain += first[0]
+        width = chain[-1].units if chain[-1].units is not None else width
     return chain
+
+
+def _groups(parts: Sequence[Part]) -> list[list[Part]]:
+    """The parts of each attention together, every other one alone."""
+    groups: list[list[Part]] = []
+    for part in parts:
+        if part.role in (Role.NONE, Role.FIRST_QUERY):
+            groups.append([part])
+        else:
+            groups[-1].append(part)
+    return groups
 
 
 def _kind(part: Part) -> tuple[int, tuple[tuple[int, str], ...]]:
