@@ -182,6 +182,7 @@ def test_lists_of_samples_and_frozen_layers() -> None:
     assert torch.equal(module(padded, lengths=torch.tensor([4, 2])), y)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, of what its compiler imports
 def test_compiled_by_torch_and_among_its_modules() -> None:
     module = made()
     whole = torch.nn.Sequential(torch.nn.Linear(7, 3).double(), module, torch.nn.Linear(2, 1).double())

@@ -64,9 +64,7 @@ def _check_kind(names: list[str]) -> None:
     if any(name.endswith(("/constants.pkl", "/code/__torch__.py")) or "/code/" in name for name in names):
         raise CheckpointError(f"a TorchScript archive, which is a program, not weights; {advice}")
     if any(name.endswith(("/archive_format", "models/model.json", "serialized_exported_program.json")) for name in names):
-        raise CheckpointError(
-            f"a program of torch.export: `rnnspec.torch.import_module` takes the loaded one where torch is installed, or {advice}"
-        )
+        raise CheckpointError(f"a program of torch.export; {advice}")
 
 
 def _no_archive(content: bytes) -> str:

@@ -6,30 +6,30 @@ from collections.abc import Mapping, Sequence
 
 from rnnspec.contract.executable import Array
 from rnnspec.interop.graph.refusals import Findings
+from rnnspec.interop.torch_files.attention import attention
+from rnnspec.interop.torch_files.flax import flax_cells
 from rnnspec.interop.torch_files.parts import Part
-from rnnspec.interop.torch_files.plain import attention, plain
-from rnnspec.interop.torch_files.recurrent import flax_cells, haiku_cores, torch_modules
+from rnnspec.interop.torch_files.plain import plain
+from rnnspec.interop.torch_files.recurrent import haiku_cores, torch_modules
 from rnnspec.interop.torch_files.renormed import whole_weights
 from rnnspec.interop.torch_files.tree import Node, joined, tree_of
-
-_WHOLE = (flax_cells, haiku_cores, attention)
-"""What modules a module with others in it may be; these others are its own business."""
 
 _ALONE = (torch_modules, plain)
 
 
-def parts_of(weights: Mapping[str, Array], findings: Findings) -> Sequence[Part]:
-    """The layers in the order of the names; what is no module that the language has a layer for is a finding."""
+def parts_of(weights: Mapping[str, Array], findings: Findings, heads: int | None = None) -> Sequence[Part]:
+    """The layers in the order of the names; what is no module that the language has a layer for is a finding. `heads`: see `attention`."""
     floats = {name: value for name, value in weights.items() if value.dtype.kind == "f"}
     for name, value in weights.items():
         if value.dtype.kind != "f" and not name.endswith("num_batches_tracked"):
             findings.add(name, "", f"its numbers are of the type {value.dtype}, which no weight has here")
-    return list(_parts(tree_of(whole_weights(floats, findings)), findings))
+    return list(_parts(tree_of(whole_weights(floats, findings)), findings, heads))
 
 
-def _parts(node: Node, findings: Findings) -> list[Part]:
-    for module in _WHOLE:
-        if (found := module(node, findings)) is not None:
+def _parts(node: Node, findings: Findings, heads: int | None) -> list[Part]:
+    # Modules with others in them, which are their own business
+    for found in (flax_cells(node, findings), haiku_cores(node, findings), attention(node, findings, heads)):
+        if found is not None:
             return found
     parts: list[Part] = []
     for module in _ALONE:
@@ -40,5 +40,5 @@ def _parts(node: Node, findings: Findings) -> list[Part]:
         for name, value in node.arrays.items():
             findings.add(joined(node.path, name), "", f"no module that is known here has a weight of this name, of shape {value.shape}")
     for child in node.children.values():
-        parts += _parts(child, findings)
+        parts += _parts(child, findings, heads)
     return parts

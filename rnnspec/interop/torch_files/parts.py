@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum, auto
 
 import numpy as np
 
@@ -20,13 +21,26 @@ class Layer:
     weights: Mapping[str, Array]
 
 
+class Role(Enum):
+    """What a layer is in an attention of one or several heads: its first query, key and value take what the layer before gives."""
+
+    NONE = auto()
+    FIRST_QUERY = auto()
+    QUERY = auto()
+    KEY = auto()
+    VALUE = auto()
+    SCORES = auto()
+    HEADS = auto()
+    OUTPUT = auto()
+
+
 @frozen
 class Part:
     """A layer that a module has, or one of several that the same weights may be.
 
     `source`: the module's path, with `l1` behind it for its second layer. `alternatives`: the likeliest first. `features`: the width that
     the first of them takes, None for any; `units`: the width that it gives, None for that which it takes. `unknown`: what the file doesn't
-    tell about it, for a comment. `role`: in an attention, where several layers take the same value: "query", "key", "value" or "scores".
+    tell about it, for a comment. `role`: in an attention, where several layers take the same value.
     `refusal`: why nothing can be made of it but by a given spec.
     """
 
@@ -35,7 +49,7 @@ class Part:
     features: int | None
     units: int | None
     unknown: str = ""
-    role: str = ""
+    role: Role = Role.NONE
     refusal: str = ""
 
     @property
@@ -78,6 +92,22 @@ cell ProjectedLSTM(units, projection, use_bias = true) {
     return h'
 }
 """
+
+RMS_NORM = "RMSNorm"
+
+RMS_NORM_CELL = """\
+# Root mean square normalization (Zhang and Sennrich 2019). Nothing is kept from step to step: the state is what a cell has to have.
+cell RMSNorm(epsilon = 1e-06) {
+    weight scale [features] = ones
+    state last [features]
+
+    last' = x / sqrt(mean(x * x) + epsilon) * scale
+    return last'
+}
+"""
+
+CELLS = {PROJECTED: PROJECTED_CELL, RMS_NORM: RMS_NORM_CELL}
+"""Texts of the cells that a skeleton declares, by their names."""
 
 
 def reordered(rows: Array, gates: Gates) -> Array:

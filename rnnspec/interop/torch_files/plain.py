@@ -2,56 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import Value
 from rnnspec.interop.graph.refusals import Findings
-from rnnspec.interop.torch_files.parts import Layer, Part
-from rnnspec.interop.torch_files.tree import Node, joined
+from rnnspec.interop.torch_files.parts import RMS_NORM, Layer, Part
+from rnnspec.interop.torch_files.tree import Node
 
-EPSILON = 1e-5
-"""Of PyTorch's normalisations; Flax's is 1e-6. It isn't in a file."""
+
+@frozen
+class _Defaults:
+    """What is a framework's where nothing is said: `of_layers`, `of_rms` the epsilons of LayerNorm and RMSNorm. No file has them."""
+
+    of_layers: float
+    of_rms: float
+    momentum: float
+
+
+_TORCH = _Defaults(1e-5, float(np.finfo(np.float32).eps), 0.9)
+_FLAX = _Defaults(1e-6, 1e-6, 0.99)
+_HAIKU = _Defaults(1e-5, 1e-5, 0.99)
+
+BATCH_EPSILON = 1e-5
+"""Of all three."""
 
 _SPELLINGS = {"w": "kernel", "b": "bias", "offset": "bias", "embeddings": "embedding", "mean": "running_mean", "var": "running_var"}
 """Flax's and Haiku's words that mean the same."""
 
 
 _ONE_A_FEATURE = (
-    "its one number for each feature may be an RMSNorm's, which no layer here computes; a LayerNorm without a bias, or a PReLU, comes in "
-    "by a spec of yours: --into spec.rnn"
+    "its one number for each feature may be an RMSNorm's, unless its name has `rms` in it, a LayerNorm's without a bias, or a PReLU's; a "
+    "spec of yours decides: --into spec.rnn"
 )
 
-
-def attention(node: Node, findings: Findings) -> list[Part] | None:
-    """PyTorch's `MultiheadAttention`, as the projections around an `Attention` of one head; None for another module."""
-    weight = node.arrays.get("in_proj_weight")
-    if weight is None:
-        if {"q_proj_weight", "k_proj_weight", "v_proj_weight"} & set(node.arrays):
-            findings.add(node.path, "kdim, vdim", "a MultiheadAttention with keys or values of another width isn't read")
-            return []
-        return None
-    output = node.children.get("out_proj")
-    bias = node.arrays.get("in_proj_bias")
-    square = weight.ndim == 2 and weight.shape[0] == 3 * weight.shape[1] and (bias is None or bias.shape == (weight.shape[0],))
-    if not square or output is None or "weight" not in output.arrays:
-        findings.add(node.path, "in_proj_weight", f"it has the shape {weight.shape}, which no MultiheadAttention of one width has")
-        return []
-    if {"bias_k", "bias_v"} & set(node.arrays):
-        findings.add(node.path, "add_bias_kv", "further keys and values aren't read")
-        return []
-    width = weight.shape[1]
-    rows = np.split(weight, 3)
-    biases = [None] * 3 if bias is None else np.split(bias, 3)
-    parts = [
-        Part(joined(node.path, role), (_dense(each, its),), width, width, role=role)
-        for role, each, its in zip(("query", "key", "value"), rows, biases, strict=True)
-    ]
-    scores = Layer("Attention", {"use_scale": True}, {"scale": np.array(1 / np.sqrt(width), weight.dtype)})
-    parts.append(Part(joined(node.path, "scores"), (scores,), width, width, "num_heads, here 1", role="scores"))
-    return [*parts, *(plain(output, findings) or [])]
+_OTHER_MODULES: Mapping[str, tuple[int, str]] = {
+    r"group_?norm|^gn_?\d*$": (1, "a GroupNorm's mean is over groups of features and all steps, which no layer here has"),
+    r"batch_?norm|^bn_?\d*$": (1, "its moving statistics aren't in the file, as a BatchNorm's have to be"),
+    r"instance_?norm": (1, "an InstanceNorm's mean is over all steps of each feature, which no layer here has"),
+    r"transpose|deconv|upconv": (3, "no layer here is a transposed convolution"),
+    r"bilinear": (3, "no layer here is a bilinear one"),
+}
+"""By patterns of names the axes of the weight, and why a module isn't what its weights' shapes are taken for."""
 
 
 def plain(node: Node, findings: Findings) -> list[Part] | None:
@@ -61,15 +57,19 @@ def plain(node: Node, findings: Findings) -> list[Part] | None:
     if not names:
         return None
     if {"running_mean", "running_var"} <= names:
-        return _batch_norm(node.path, arrays, findings)
+        return _batch_norm(node.path, arrays, _defaults(node), findings)
     weight = arrays.get("weight", arrays.get("kernel", arrays.get("scale", arrays.get("embedding", arrays.get("alpha")))))
     if weight is None or not names <= {"weight", "kernel", "scale", "embedding", "bias", "alpha"}:
         return None
+    for pattern, (axes, reason) in _OTHER_MODULES.items():
+        if weight.ndim == axes and re.search(pattern, _own_name(node.path)):
+            findings.add(node.path, "", reason)
+            return []
     bias = arrays.get("bias")
     by_columns = "kernel" in arrays
     match weight.ndim:
         case 1 if "kernel" not in names and (bias is None or bias.shape == weight.shape):
-            return [_of_features(node.path, weight, bias)]
+            return [_of_features(node.path, weight, bias, _defaults(node))]
         case 2:
             turned = weight.T if by_columns else weight
             if bias is not None and bias.shape != (turned.shape[0],):
@@ -87,7 +87,8 @@ def plain(node: Node, findings: Findings) -> list[Part] | None:
             return []
 
 
-def _dense(rows: Array, bias: Array | None) -> Layer:
+def dense(rows: Array, bias: Array | None) -> Layer:
+    """A `Linear`, whose weight has a row for each unit."""
     arguments: dict[str, Value] = {"units": rows.shape[0]}
     weights = {"kernel": np.ascontiguousarray(rows.T)}
     if bias is None:
@@ -95,46 +96,63 @@ def _dense(rows: Array, bias: Array | None) -> Layer:
     return Layer("Dense", arguments, weights | {"bias": bias})
 
 
+def _defaults(node: Node) -> _Defaults:
+    """Of the framework whose names a normalisation's arrays have."""
+    if "offset" in node.arrays:
+        return _HAIKU
+    return _FLAX if {"scale", "mean", "var"} & set(node.arrays) else _TORCH
+
+
+def _own_name(path: str) -> str:
+    """The last part of a path that isn't a number, as those of a `Sequential` are."""
+    return next((part for part in reversed(path.lower().split(".")) if not part.isdecimal()), "")
+
+
 def _of_matrix(path: str, rows: Array, bias: Array | None, *, can_be_table: bool, is_table: bool) -> Part:
     """`Linear`, or an `Embedding`, whose table has the same name and as many axes as the weight of a `Linear` without a bias."""
-    dense = _dense(rows, bias)
+    linear = dense(rows, bias)
     if bias is not None or not can_be_table:
-        return Part(path, (dense,), rows.shape[1], rows.shape[0])
+        return Part(path, (linear,), rows.shape[1], rows.shape[0])
     table = Layer("Embedding", {"input_dim": rows.shape[0], "output_dim": rows.shape[1]}, {"embeddings": np.ascontiguousarray(rows)})
     if is_table:
         return Part(path, (table,), None, rows.shape[1])
     if any(word in path.lower() for word in ("emb", "lookup", "wte", "wpe", "token", "vocab")):
-        return Part(path, (table, dense), None, rows.shape[1])
-    return Part(path, (dense, table), rows.shape[1], rows.shape[0])
+        return Part(path, (table, linear), None, rows.shape[1])
+    return Part(path, (linear, table), rows.shape[1], rows.shape[0])
 
 
-def _of_features(path: str, weight: Array, bias: Array | None) -> Part:
-    """A number for each feature: `LayerNorm`, or `PReLU`, or what has no layer here.
+def _of_features(path: str, weight: Array, bias: Array | None, defaults: _Defaults) -> Part:
+    """A number for each feature: `LayerNorm`, `RMSNorm` or `PReLU`.
 
-    Keras's `rms_scaling` isn't an RMSNorm: it divides by the deviation from the mean.
+    Keras's `rms_scaling` isn't an RMSNorm, which is a cell here: it divides by the deviation from the mean.
     """
     width = weight.shape[0]
     if bias is not None:
-        normalised = _without_what_does_nothing(Layer("LayerNormalization", {"epsilon": EPSILON}, {"gamma": weight, "beta": bias}))
+        normalised = _without_what_does_nothing(
+            Layer("LayerNormalization", {"epsilon": defaults.of_layers}, {"gamma": weight, "beta": bias})
+        )
         return Part(path, normalised, width, width, "eps")
-    unbiased = Layer("LayerNormalization", {"epsilon": EPSILON, "center": False}, {"gamma": weight})
+    unbiased = Layer("LayerNormalization", {"epsilon": defaults.of_layers, "center": False}, {"gamma": weight})
     leaky = (
         Layer("PReLU", {"shared_axes": (1,) if width > 1 else (1, 2)}, {"alpha": weight[None]}),
         Layer("PReLU", {}, {"alpha": weight}),
     )
+    rms = Layer(RMS_NORM, {"epsilon": defaults.of_rms}, {"scale": weight})
+    if "rms" in path.lower():
+        return Part(path, (rms, unbiased, *leaky), width, width, "eps")
     if "relu" in path.lower() or width == 1:
-        return Part(path, (*leaky, unbiased), None if width == 1 else width, None, "whether it is a PReLU")
-    return Part(path, (unbiased, *leaky), width, width, refusal=_ONE_A_FEATURE)
+        return Part(path, (*leaky, unbiased, rms), None if width == 1 else width, None, "whether it is a PReLU")
+    return Part(path, (unbiased, rms, *leaky), width, width, refusal=_ONE_A_FEATURE)
 
 
-def _batch_norm(path: str, arrays: dict[str, Array], findings: Findings) -> list[Part]:
+def _batch_norm(path: str, arrays: dict[str, Array], defaults: _Defaults, findings: Findings) -> list[Part]:
     mean, variance = arrays["running_mean"], arrays["running_var"]
     gamma, beta = arrays.get("weight", arrays.get("scale")), arrays.get("bias")
     given = [each for each in (mean, variance, gamma, beta) if each is not None]
     if any(each.ndim != 1 or each.shape != mean.shape for each in given):
         findings.add(path, "", "it has names of a BatchNorm1d, and other shapes")
         return []
-    arguments: dict[str, Value] = {"momentum": 0.9, "epsilon": EPSILON}
+    arguments: dict[str, Value] = {"momentum": defaults.momentum, "epsilon": BATCH_EPSILON}
     weights: dict[str, Array] = {}
     for name, flag, value in (("gamma", "scale", gamma), ("beta", "center", beta)):
         if value is None:

@@ -14,10 +14,11 @@ from rnnspec.interop.graph.reading import ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, Findings, ImportRefused
 from rnnspec.interop.safetensors import read_weights
 from rnnspec.interop.torch_files.archives_of_arrays import read_npz
+from rnnspec.interop.torch_files.attention import HEADS
 from rnnspec.interop.torch_files.into import by_own_names, matched
 from rnnspec.interop.torch_files.modules import parts_of
 from rnnspec.interop.torch_files.skeleton import skeleton
-from rnnspec.interop.torch_files.state_dict import StateDict, read_state_dict
+from rnnspec.interop.torch_files.state_dict import StateDict, read_state_dict, unwrapped
 
 PART = "part"
 """The key among a user's `inputs` by which a checkpoint of several models is told which one."""
@@ -29,11 +30,11 @@ def _checkpoint(path: Path, options: ReaderOptions) -> StateDict:
 
 
 def _safetensors(path: Path, options: ReaderOptions) -> StateDict:
-    return StateDict(read_weights(path))
+    return unwrapped(StateDict(read_weights(path)))
 
 
 def _npz(path: Path, options: ReaderOptions) -> StateDict:
-    return StateDict(read_npz(path))
+    return unwrapped(StateDict(read_npz(path)))
 
 
 @frozen
@@ -56,7 +57,9 @@ class WeightsReader:
         """A skeleton: see `skeleton`."""
         findings = Findings()
         stored = self._stored(path, options)
-        parts = parts_of(stored.weights, findings)
+        if options.map:
+            findings.add("map", "", "names are mapped to those of a spec, which isn't given: --into spec.rnn")
+        parts = parts_of(stored.weights, findings, _heads(options))
         for part in parts:
             if part.refusal:
                 findings.add(part.source, "", part.refusal)
@@ -71,7 +74,7 @@ class WeightsReader:
         stored = self._stored(path, options)
         own = by_own_names(stored.weights, signature)
         left = {name: value for name, value in stored.weights.items() if name not in own.values()}
-        parts = parts_of(left, findings)
+        parts = [part for part in parts_of(left, findings, _heads(options)) if part.layer.weights]
         unknown = [str(finding) for finding in findings.found]
         findings.found.clear()
         taken = matched(parts, signature, options.map, findings, ordered=self.ordered, filled=own)
@@ -81,12 +84,32 @@ class WeightsReader:
         return taken, (*stored.notes, *findings.notes, *(f"not taken: {text}" for text in unknown))
 
     def _stored(self, path: Path, options: ReaderOptions) -> StateDict:
-        """ImportRefused, rather than another ValueError, for a file that isn't sound."""
+        """ImportRefused, rather than another ValueError, for a file that isn't sound, and for options that mean nothing here."""
+        source = options.source or str(path)
+        if faults := _faults(options, [PART, HEADS] if self.ordered else [HEADS]):
+            raise ImportRefused(source, faults)
         try:
             return self.load(path, options)
         except ValueError as error:
-            source = options.source or str(path)
             raise ImportRefused(source, [Finding("", "", str(error).removeprefix(f"{path}: "))]) from None
+
+
+def _faults(options: ReaderOptions, known: Sequence[str]) -> list[Finding]:
+    """What is said beside the file and has no meaning for weights by name."""
+    what = f"weights by name have no input of this name; what can be said of them is {', '.join(known)}"
+    faults = [Finding(f"input {name}", "", what) for name in options.inputs if name not in known]
+    if options.weights is not None:
+        faults.append(Finding("weights", "", "the file has weights itself"))
+    faults += [Finding(f"cell {name}", "", "weights by name tell no class of a cell") for name in options.cells]
+    heads = options.inputs.get(HEADS, 1)
+    if not isinstance(heads, int) or heads < 1:
+        faults.append(Finding(f"input {HEADS}", "", f"it is a whole number from 1, not {heads!r}"))
+    return faults
+
+
+def _heads(options: ReaderOptions) -> int | None:
+    heads = options.inputs.get(HEADS)
+    return heads if isinstance(heads, int) else None
 
 
 READERS = (

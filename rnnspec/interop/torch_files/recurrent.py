@@ -1,7 +1,6 @@
-"""Recurrent modules by their weights' names and shapes: PyTorch's, Flax's and Haiku's.
+"""Recurrent modules by their weights' names and shapes: PyTorch's and Haiku's.
 
-Sources of the orders of gates: the formulas of `torch.nn.LSTM`, `GRU` and `RNN`, of `flax.linen.recurrent`, and of
-`haiku._src.recurrent`.
+Sources of the orders of gates: the formulas of `torch.nn.LSTM`, `GRU` and `RNN`, and of `haiku._src.recurrent`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from rnnspec.interop.torch_files.tree import Node, joined
 
 _NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(\d{1,4})(_reverse)?")
 _OF_CELLS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-_TANH_OR_RELU = "tanh or relu"
+TANH_OR_RELU = "tanh or relu"
 _HAIKU_LSTM = Gates("LSTM", (0, 2, 1, 3))
 """Haiku's i, g, f, o."""
 _HAIKU_GRU = Gates("GRU", (0, 1, 2), flipped=(0,))
@@ -42,7 +41,7 @@ def torch_modules(node: Node, findings: Findings) -> list[Part] | None:
     if any(name in node.arrays for name in ("weight_ih", "weight_hh")):
         weights = {name: node.arrays[name] for name in _OF_CELLS if name in node.arrays}
         layer = _cell(node.path, weights, findings)
-        return [] if layer is None else [_part(node.path, [layer])]
+        return [] if layer is None else [recurrent_part(node.path, [layer])]
     found: dict[int, dict[str, dict[str, Array]]] = {}
     for name, value in node.arrays.items():
         if (match := _NAME.fullmatch(name)) is not None:
@@ -61,7 +60,7 @@ def torch_modules(node: Node, findings: Findings) -> list[Part] | None:
             if "" not in found[number]:
                 findings.add(source, "", "it has a backward direction alone")
             continue
-        parts.append(_part(source, ready))
+        parts.append(recurrent_part(source, ready))
     return parts
 
 
@@ -103,13 +102,13 @@ def _without_units(arguments: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in arguments.items() if name != "units"}
 
 
-def _part(source: str, layers: list[Layer]) -> Part:
+def recurrent_part(source: str, layers: list[Layer]) -> Part:
     """A layer of one direction, or of both."""
     first = layers[0]
     width = first.arguments.get("projection", first.arguments["units"])
     assert isinstance(width, int)
     features = first.weights["kernel"].shape[0]
-    unknown = _TANH_OR_RELU if first.layer == "SimpleRNN" else ""
+    unknown = TANH_OR_RELU if first.layer == "SimpleRNN" else ""
     if len(layers) == 1:
         return Part(source, (first,), features, width, unknown)
     inner = Word(first.layer, tuple(first.arguments.items()), called=True)
@@ -117,40 +116,8 @@ def _part(source: str, layers: list[Layer]) -> Part:
     return Part(source, (Layer("Bidirectional", {"layer": inner}, weights),), features, 2 * width, unknown)
 
 
-def flax_cells(node: Node, findings: Findings) -> list[Part] | None:
-    """Flax's `LSTMCell` or `OptimizedLSTMCell`, `GRUCell`, `SimpleCell`: a small module for each gate; None for another module."""
-    names = set(node.children)
-    if names >= {"ii", "if", "ig", "io", "hi", "hf", "hg", "ho"}:
-        inner, outer, layer = ("ii", "if", "ig", "io"), ("hi", "hf", "hg", "ho"), "LSTM"
-    elif names >= {"ir", "iz", "in", "hr", "hz", "hn"}:
-        inner, outer, layer = ("iz", "ir", "in"), ("hz", "hr", "hn"), "GRU"
-    elif names == {"i", "h"}:
-        inner, outer, layer = ("i",), ("h",), "SimpleRNN"
-    else:
-        return None
-    kernels = [[node.children[name].arrays.get("kernel") for name in group] for group in (inner, outer)]
-    if any(kernel is None or kernel.ndim != 2 for group in kernels for kernel in group):
-        findings.add(node.path, "", "a gate of it has no kernel, or one that isn't a matrix")
-        return []
-    first, second = ([kernel for kernel in group if kernel is not None] for group in kernels)
-    units = second[0].shape[0]
-    if any(kernel.shape != (first[0].shape[0], units) for kernel in first) or any(kernel.shape != (units, units) for kernel in second):
-        findings.add(node.path, "", "its gates have kernels of different shapes")
-        return []
-    weights = {"kernel": np.concatenate(first, axis=1), "recurrent_kernel": np.concatenate(second, axis=1)}
-    nothing = np.zeros(units, np.float32)
-    biases = [[node.children[name].arrays.get("bias", nothing) for name in group] for group in (inner, outer)]
-    if any(bias.shape != (units,) for group in biases for bias in group):
-        findings.add(node.path, "bias", "it isn't of so many numbers as the cell has units")
-        return []
-    rows = [np.concatenate(group) for group in biases]
-    weights["bias"] = np.stack(rows) if layer == "GRU" else sum_of(rows[0], rows[1])
-    unknown = _TANH_OR_RELU if layer == "SimpleRNN" else ""
-    return [Part(node.path, (Layer(layer, {"units": units}, weights),), first[0].shape[0], units, unknown)]
-
-
 def haiku_cores(node: Node, findings: Findings) -> list[Part] | None:
-    """Haiku's `LSTM`, `GRU` and `VanillaRNN`; None for another module."""
+    """Haiku's `LSTM`, `GRU` and `VanillaRNN`; None for another module, a finding for a known one that there is no layer for."""
     arrays = node.arrays
     if {"w_i", "w_h", "b"} <= set(arrays):
         inner, outer, bias = arrays["w_i"], arrays["w_h"], arrays["b"]
@@ -164,6 +131,9 @@ def haiku_cores(node: Node, findings: Findings) -> list[Part] | None:
             "bias": reordered(bias, _HAIKU_GRU),
         }
         return [Part(node.path, (Layer("GRU", {"units": units, "reset_after": False}, taken),), inner.shape[0], units)]
+    if {"input_to_hidden", "hidden_to_hidden"} <= set(node.children):
+        findings.add(node.path, "", "no layer here is a cell of convolutions")
+        return []
     if set(node.children) == {"linear"} and not arrays and (linear := node.children["linear"].arrays).keys() == {"w", "b"}:
         both, bias = linear["w"], linear["b"]
         if "lstm" not in node.path.lower() or both.ndim != 2 or both.shape[1] % 4 or both.shape[0] <= both.shape[1] // 4:

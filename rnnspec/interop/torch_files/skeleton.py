@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import assert_never
 
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput, Value, Word
-from rnnspec.interop.torch_files.parts import PROJECTED, PROJECTED_CELL, Layer, Part
+from rnnspec.interop.torch_files.parts import CELLS, PROJECTED, RMS_NORM, Layer, Part, Role
 from rnnspec.interop.torch_files.tree import natural
 
-_RECURRENT = ("LSTM", "GRU", "SimpleRNN", PROJECTED)
-_RANK = {"Embedding": 0, "Conv1D": 1, "Bidirectional": 2, **dict.fromkeys(_RECURRENT, 2), "Dense": 4}
 _OTHERS = 3
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", PROJECTED, RMS_NORM)
+_RANK = {"Embedding": 0, "Conv1D": 1, "Bidirectional": 2, **dict.fromkeys(_RECURRENT, 2), RMS_NORM: _OTHERS, "Dense": 4}
 
 _MISSING = (
     "A skeleton: the file has weights by name, and nothing else. Complete what it can't tell:",
@@ -34,11 +35,12 @@ def skeleton(name: str, parts: Sequence[Part], notes: Sequence[str], *, ordered:
     unknown: list[str] = []
     names: set[str] = set()
     here, width = "", None
-    roles: dict[str, str] = {}
+    attending = _Attending()
     for part in chain:
         layer = part.layer
         is_table = layer.layer == "Embedding"
-        if not here or is_table or (part.features is not None and width is not None and part.features != width):
+        opens = part.role in (Role.NONE, Role.FIRST_QUERY)
+        if not here or is_table or (opens and part.features is not None and width is not None and part.features != width):
             if here:
                 outputs.append(ImportedOutput(here))
             here = _unused("ids" if is_table else "x", names)
@@ -46,16 +48,7 @@ def skeleton(name: str, parts: Sequence[Part], notes: Sequence[str], *, ordered:
             dimensions = ("time",) if is_table else ("time", width or 1)
             inputs.append(ImportedInput(here, "int" if is_table else "float", dimensions))
         key = f"{len(layers)}"
-        match part.role:
-            case "":
-                taken = (here,)
-            case "scores":
-                taken = (roles["query"], roles["value"], roles["key"])
-            case role:
-                if role == "query":
-                    roles = {"before": here}
-                roles[role] = key
-                taken = (roles["before"],)
+        taken = attending.taken(part.role, here, key)
         layers.append(ImportedLayer(layer.layer, _of_steps(layer), taken, (key,), _name(part.source, names), part.source, layer.weights))
         here, width = key, part.units if part.units is not None else width
         if part.unknown:
@@ -70,30 +63,79 @@ def skeleton(name: str, parts: Sequence[Part], notes: Sequence[str], *, ordered:
         tuple(inputs),
         tuple(layers),
         tuple(outputs),
-        (PROJECTED_CELL,) if PROJECTED in used else (),
+        tuple(text for name, text in CELLS.items() if name in used),
         notes=tuple(notes),
         comment=comment,
         dtype="float64" if wide else "float32",
     )
 
 
+class _Attending:
+    """What the layers of an attention take."""
+
+    def __init__(self) -> None:
+        self._before = ""
+        self._of_head: dict[Role, str] = {}
+        self._heads: list[str] = []
+
+    def taken(self, role: Role, here: str, key: str) -> tuple[str, ...]:
+        """The keys of the values that a layer takes. `here`: that of the layer before, `key`: the layer's own."""
+        match role:
+            case Role.NONE | Role.OUTPUT:
+                return (here,)
+            case Role.FIRST_QUERY:
+                self._before, self._heads = here, []
+                self._of_head[Role.QUERY] = key
+                return (here,)
+            case Role.QUERY | Role.KEY | Role.VALUE:
+                self._of_head[role] = key
+                return (self._before,)
+            case Role.SCORES:
+                self._heads.append(key)
+                return tuple(self._of_head[each] for each in (Role.QUERY, Role.VALUE, Role.KEY))
+            case Role.HEADS:
+                return tuple(self._heads)
+            case _:
+                assert_never(role)
+
+
 def _by_kinds(parts: Sequence[Part]) -> Sequence[Part]:
-    """Embeddings, convolutions, recurrent layers, normalisations, dense layers; one that fits behind the last goes first."""
-    left = sorted(parts, key=_kind)
+    """Embeddings, convolutions, recurrent layers, normalisations, dense layers; one that fits behind the last goes first.
+
+    A chain begins with one whose width none of the others gives, if there is one.
+    """
+    left = _groups(sorted(parts, key=_kind))
     chain: list[Part] = []
     width: int | None = None
     while left:
-        fitting = [part for part in left if not part.role and part.layer.layer != "Embedding" and part.features in (None, width)]
-        first = fitting[0] if chain and fitting and not left[0].role else left[0]
-        left.remove(first)
-        chain.append(first)
-        width = first.units if first.units is not None else width
+        fitting = [group for group in left if group[0].layer.layer != "Embedding" and group[0].features in (None, width)]
+        given = [group[-1].units for group in left]
+        starts = [
+            group
+            for place, group in enumerate(left)
+            if group[0].layer.layer == "Embedding" or group[0].features not in (None, *given[:place], *given[place + 1 :])
+        ]
+        first = (fitting if chain else [])[:1] or starts[:1] or left[:1]
+        left.remove(first[0])
+        chain += first[0]
+        width = chain[-1].units if chain[-1].units is not None else width
     return chain
+
+
+def _groups(parts: Sequence[Part]) -> list[list[Part]]:
+    """The parts of each attention together, every other one alone."""
+    groups: list[list[Part]] = []
+    for part in parts:
+        if part.role in (Role.NONE, Role.FIRST_QUERY):
+            groups.append([part])
+        else:
+            groups[-1].append(part)
+    return groups
 
 
 def _kind(part: Part) -> tuple[int, tuple[tuple[int, str], ...]]:
     """The key by which parts are sorted; those of an attention stay together, in their order."""
-    if part.role:
+    if part.role is not Role.NONE:
         return _OTHERS, natural(part.source.rpartition(".")[0])
     return _RANK.get(part.layer.layer, _OTHERS), natural(part.source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
@@ -24,6 +25,9 @@ _OTHERS = ("optimizer", "scheduler", "scaler", "ema", "callbacks", "loops", "rng
 
 _WRAPPERS = ("_orig_mod.", "module.", "model.")
 """What torch.compile, DataParallel and Lightning put before each name."""
+
+_COLLECTIONS = ("params", "batch_stats")
+"""Of Flax: the weights, and beside them the moving statistics of the same modules."""
 
 _PLAIN_OBJECTS = frozenset(
     {"_codecs", "argparse", "collections", "copyreg", "datetime", "pathlib", "typing", "uuid"}
@@ -96,12 +100,24 @@ def state_dict_of(content: bytes, part: str | None = None) -> StateDict:
         notes.append(f"passed over, since it isn't a tensor: {_listed(passed)}")
     if beside:
         notes.append(f"passed over, beside the weights: {_listed(beside)}")
-    stripped = found
+    return unwrapped(StateDict(found, tuple(notes)))
+
+
+def unwrapped(stored: StateDict) -> StateDict:
+    """Weights by their names in the module itself: without what wrappers of it put before all of them, and Flax's collections as one."""
+    weights, notes = stored.weights, [*stored.notes]
     for wrapper in _WRAPPERS:
-        if all(name.startswith(wrapper) and len(name) > len(wrapper) for name in stripped):
-            stripped = {name.removeprefix(wrapper): value for name, value in stripped.items()}
+        if weights and all(name.startswith(wrapper) and len(name) > len(wrapper) for name in weights):
+            weights = {name.removeprefix(wrapper): value for name, value in weights.items()}
             notes.append(f"all names began with `{wrapper}`, which was left out")
-    return StateDict(stripped, tuple(notes))
+    parts = {name: re.split("[./]", name, maxsplit=1) for name in weights}
+    if weights and all(len(each) == 2 and each[0] in _COLLECTIONS for each in parts.values()):
+        inner = {parts[name][1]: value for name, value in weights.items()}
+        if len(inner) == len(weights):
+            there = " and ".join(f"`{name}`" for name in dict.fromkeys(first for first, _ in parts.values()))
+            notes.append(f"all names began with {there}, which was left out")
+            weights = inner
+    return StateDict(weights, tuple(notes))
 
 
 def _check_calls(root: Value) -> None:

@@ -94,6 +94,11 @@ def test_modules_are_known_by_names_and_shapes() -> None:
         ({"a.weight_g": drawn(3, 2), "a.weight_v": drawn(4, 3)}, "its norms have the shape (3, 2)"),
         ({"p.parametrizations.weight.original": drawn(4, 4)}, "only weight_norm and spectral_norm"),
         ({"r.weight": drawn(4)}, "may be an RMSNorm's"),
+        ({"group_norm.0.weight": drawn(4), "group_norm.0.bias": drawn(4)}, "a GroupNorm's mean is over groups"),
+        ({"n.bn1.weight": drawn(4), "n.bn1.bias": drawn(4)}, "its moving statistics aren't in the file"),
+        ({f"cell/{name}/kernel": drawn(4, 4) for name in ("if", "in", "hf", "hn")}, "no minimal gated unit"),
+        ({f"cell/dense_{name}/kernel": drawn(4, 10) for name in "ih"}, "shapes that don't fit each other"),
+        ({"up.deconv.weight": drawn(4, 4, 3), "up.deconv.bias": drawn(4)}, "no layer here is a transposed convolution"),
         ({"a.in_proj_weight": drawn(12, 5), "a.out_proj.weight": drawn(4, 4)}, "no MultiheadAttention of one width"),
     ],
 )
@@ -103,6 +108,96 @@ def test_what_no_layer_is_known_for_is_refused(weights: dict[str, Array], reason
     with pytest.raises(ImportRefused) as refusal:
         import_model(path)
     assert reason in str(refusal.value)
+
+
+def test_an_attention_of_several_heads_and_an_rms_norm(tmp_path: Path) -> None:
+    """The number of heads is in no file; without a name such as `rms` a norm's weight alone could be another module's, too."""
+    path = tmp_path / "net.pt"
+    weights = {
+        "attn.in_proj_weight": drawn(12, 4),
+        "attn.in_proj_bias": drawn(12),
+        "attn.out_proj.weight": drawn(4, 4),
+        "attn.out_proj.bias": drawn(4),
+        "rms_norm.weight": drawn(4),
+    }
+    path.write_bytes(checkpoint(weights))
+    x = drawn(2, 5, 4)
+    projected = x @ weights["attn.in_proj_weight"].T + weights["attn.in_proj_bias"]
+    query, key, value = (each.reshape(2, 5, 2, 2).transpose(0, 2, 1, 3) for each in np.split(projected, 3, axis=2))
+    shares = np.exp(query @ key.transpose(0, 1, 3, 2) / np.sqrt(2))
+    heads = (shares / shares.sum(axis=-1, keepdims=True)) @ value
+    y = heads.transpose(0, 2, 1, 3).reshape(2, 5, 4) @ weights["attn.out_proj.weight"].T + weights["attn.out_proj.bias"]
+    y = y / np.sqrt((y * y).mean(axis=-1, keepdims=True) + np.finfo(np.float32).eps) * weights["rms_norm.weight"]
+    np.testing.assert_allclose(import_model(path, inputs={"num_heads": 2}).predict(x), y, atol=2e-5)
+    assert "# attn.scores: num_heads, here 1" in import_model(path).source.text
+    with pytest.raises(ImportRefused, match="num_heads: 3 of them don't divide its width of 4"):
+        import_model(path, inputs={"num_heads": 3})
+
+
+def test_trees_of_flax_with_joined_gates_both_directions_and_statistics(tmp_path: Path) -> None:
+    """nnx has an LSTM's gates i, f, g, o and a GRU's r, z, n side by side; a tree has no order, and widths tell it."""
+    path = tmp_path / "tree.npz"
+    tree = {
+        "params/rnn/forward_rnn/cell/dense_i/kernel": drawn(4, 15),
+        "params/rnn/forward_rnn/cell/dense_i/bias": drawn(15),
+        "params/rnn/forward_rnn/cell/dense_h/kernel": drawn(5, 15),
+        "params/rnn/backward_rnn/cell/dense_i/kernel": drawn(4, 15),
+        "params/rnn/backward_rnn/cell/dense_h/kernel": drawn(5, 15),
+        "params/a_norm/scale": drawn(10),
+        "params/a_norm/bias": drawn(10),
+        "batch_stats/a_norm/mean": drawn(10),
+        "batch_stats/a_norm/var": np.abs(drawn(10)),
+        **{f"params/first/i{gate}/kernel": drawn(3, 4) for gate in ("i", "f_", "g", "o")},
+        **{f"params/first/h{gate}/kernel": drawn(4, 4) for gate in "ifgo"},
+        **{f"params/first/h{gate}/bias": drawn(4) for gate in "ifgo"},
+    }
+    np.savez(path, **tree)
+    model = import_model(path)
+    first = 'LSTM(4, return_sequences = true, name = "first")'
+    layers = [first, "Bidirectional(GRU(5, return_sequences = true))", 'BatchNormalization(epsilon = 1e-05, name = "a_norm")']
+    assert [line.strip() for line in model.source.text.splitlines() if "(" in line and line[0] == " "] == layers
+
+    def gru(x: Array, side: str) -> Array:
+        kernel, outer = (tree[f"params/rnn/{side}_rnn/cell/dense_{name}/kernel"] for name in "ih")
+        bias = tree.get(f"params/rnn/{side}_rnn/cell/dense_i/bias", np.zeros(15, np.float32))
+        h, steps = np.zeros((2, 5), np.float32), list[Array]()
+        for step in x.swapaxes(0, 1) if side == "forward" else x.swapaxes(0, 1)[::-1]:
+            (xr, xz, xn), (hr, hz, hn) = np.split(step @ kernel + bias, 3, 1), np.split(h @ outer, 3, 1)
+            z = sigmoid(xz + hz)
+            h = (1 - z) * np.tanh(xn + sigmoid(xr + hr) * hn) + z * h
+            steps.append(h)
+        return np.stack(steps if side == "forward" else steps[::-1], axis=1)
+
+    x = drawn(2, 6, 3)
+    h, c, given = np.zeros((2, 4)), np.zeros((2, 4)), list[Array]()
+    for step in x.swapaxes(0, 1):
+        name = "params/first/"
+        i, f, g, o = (step @ tree[f"{name}i{own}/kernel"] + h @ tree[f"{name}h{own[0]}/kernel"] + tree[f"{name}h{own[0]}/bias"]
+                      for own in ("i", "f_", "g", "o"))  # fmt: skip
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        given.append(h)
+    both = np.concatenate([gru(np.stack(given, axis=1), side) for side in ("forward", "backward")], axis=2)
+    norm = (both - tree["batch_stats/a_norm/mean"]) / np.sqrt(tree["batch_stats/a_norm/var"] + 1e-5)
+    np.testing.assert_allclose(model.predict(x), norm * tree["params/a_norm/scale"] + tree["params/a_norm/bias"], atol=1e-4, rtol=1e-4)
+
+
+def test_attentions_of_flax_tell_their_heads() -> None:
+    tree = {f"a/{name}/kernel": drawn(4, 2, 3) for name in ("query", "key", "value")} | {"a/out/kernel": drawn(2, 3, 5)}
+    layers = [layer for _, layer in found(tree)]
+    assert layers == [*["Dense", "Dense", "Dense", "Attention"] * 2, "Concatenate", "Dense"]
+    haiku = {f"a/{name}/w": drawn(4, 6) for name in ("query", "key", "value")} | {"a/linear/w": drawn(6, 5)}
+    assert [layer for _, layer in found(haiku)] == ["Dense", "Dense", "Dense", "Attention", "Dense"]
+
+
+def test_what_is_said_beside_a_file_and_means_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    np.savez(path, **linear("fc", 4, 2))
+    with pytest.raises(ImportRefused) as refusal:
+        import_model(path, inputs={"part": "a", "num_heads": 0}, weights=path)
+    assert [each.place for each in refusal.value.findings] == ["input part", "weights", "input num_heads"]
+    with pytest.raises(ImportRefused, match="mapped to those of a spec"):
+        import_model(path, map={"fc": "dense"})
 
 
 def test_all_findings_are_told_at_once(tmp_path: Path) -> None:
