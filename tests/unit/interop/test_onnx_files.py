@@ -19,8 +19,8 @@ from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import ReaderOptions
 from rnnspec.interop.graph.refusals import ImportRefused
 from rnnspec.interop.onnx_files import moving, reading
-from rnnspec.interop.onnx_files.nodes import NodeGraph, SourceInput, pruned
 from rnnspec.interop.onnx_files.nodes import Node as PlainNode
+from rnnspec.interop.onnx_files.nodes import NodeGraph, SourceInput, pruned
 from rnnspec.interop.onnx_files.reader import OnnxReader
 from tests.onnx_models import info, model, node, saved
 
