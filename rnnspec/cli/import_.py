@@ -10,7 +10,7 @@ import typer
 from rnnspec.cli.console import print_text, say
 from rnnspec.cli.options import Literal, Precision, parse_literal
 
-SOURCE = "A model of another framework: Keras's .keras, .h5, .hdf5, .json or .weights.h5."
+SOURCE = "A model of another framework: a file of Keras, PyTorch or ONNX."
 OUTPUT = "A folder for model.rnn and weights.safetensors, or a model's file, a .rnnc."
 WEIGHTS = "The weights beside an architecture alone."
 CHECK = (
@@ -18,9 +18,10 @@ CHECK = (
 )
 TOLERANCE = "The largest difference for --check.  [default: 2e-5, of float64 1e-9]"
 CELL = "A cell for a class of the file: a .rnn file, with several cells one by `:NAME`; repeatable."
-INPUT = "A value for an input, which is fixed; repeatable."
+INPUT = "A value for an input, which is fixed, or of ONNX a size for an axis by its name; repeatable."
 INTO = "A spec that the file's weights are for."
 MAP = "With --into: a layer's name in the file, and its name in the spec; repeatable."
+STATE = "A state of an ONNX graph of one step: its input, and the output that it is after the step; repeatable.  [default: by names]"
 DTYPE = "The precision to compile for.  [default: the file's]"
 
 
@@ -34,13 +35,21 @@ def import_(
     input: Annotated[list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help=INPUT, show_default=False)] = None,
     into: Annotated[Path | None, typer.Option("--into", metavar="SPEC", help=INTO, show_default=False)] = None,
     map: Annotated[list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help=MAP, show_default=False)] = None,
+    state: Annotated[list[str] | None, typer.Option("--state", metavar="BEFORE=AFTER", help=STATE, show_default=False)] = None,
     dtype: Annotated[Precision | None, typer.Option("--dtype", help=DTYPE, show_default=False)] = None,
 ) -> None:
     """Import a model of another framework: its layers as a spec, its weights, and what was changed on the way."""
     from rnnspec.interop import importing
 
     given = {name: _value(name, text) for name, text in _pairs(input, "--input").items()}
-    options = importing.reader_options(source, weights=weights, cells=_pairs(cell, "--cell"), inputs=given, map=_pairs(map, "--map"))
+    options = importing.reader_options(
+        source,
+        weights=weights,
+        cells=_pairs(cell, "--cell"),
+        inputs=given,
+        map=_pairs(map, "--map"),
+        states=_pairs(state, "--state"),
+    )
     precision = None if dtype is None else dtype.value
     if into is None:
         imported = importing.import_file(source, precision, options)

@@ -65,18 +65,20 @@ def import_model(
     inputs: Mapping[str, float | int | str] | None = None,
     into: Path_ | None = None,
     map: Mapping[str, str] | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> Model:
     """The compiled model of another framework's file, with its weights; its inputs and outputs have the file's names and order.
 
     argument  type                  meaning                                                                     default
     --------  --------------------  --------------------------------------------------------------------------  ---------------
-    path      path                  a file of Keras: `.keras`, `.h5`, `.json`, `.weights.h5`                    required
+    path      path                  a file of Keras, PyTorch or ONNX: `.keras`, `.h5`, `.safetensors`, `.onnx`   required
     dtype     "float32", "float64"  element type of every float input, weight and output                        the file's
     weights   path                  the weights beside an architecture alone                                    none
     cells     dict                  by a class of the file, the `.rnn` file of a cell that takes its place       none
     inputs    dict                  values of inputs that are fixed, by name                                    none
     into      path                  a spec that the weights are for; its model is given, and none is made       none
     map       dict                  with `into`: by a layer's name in the file, the one in the spec              names as they are
+    states    dict                  of an ONNX graph of one step: by an input, the output that it is after it   found by names
 
     `rnnspec.ImportRefused`, a ValueError, says what has no place in a spec, all at once; a warning,
     `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own. OSError for a file that can't
@@ -91,7 +93,7 @@ def import_model(
     ()
     <Model Tiny, float32, 393 weights>
     """
-    options = reader_options(path, weights=weights, cells=cells, inputs=inputs, map=map)
+    options = reader_options(path, weights=weights, cells=cells, inputs=inputs, map=map, states=states)
     imported = import_into(path, into, dtype, options) if into is not None else import_file(path, dtype, options)
     for text in imported.dropped:
         warnings.warn(DroppedWarning(f"{os.fspath(path)}: {text}"), stacklevel=2)
@@ -105,10 +107,12 @@ def reader_options(
     cells: Mapping[str, str] | None = None,
     inputs: Mapping[str, float | int | str] | None = None,
     map: Mapping[str, str] | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> ReaderOptions:
     """What is said beside the file, as readers take it; SpecError for a file of cells that can't be read."""
     names, declarations = own_cells(cells or {})
-    return ReaderOptions(None if weights is None else Path(weights), names, declarations, inputs or {}, map or {}, os.fspath(path))
+    beside = None if weights is None else Path(weights)
+    return ReaderOptions(beside, names, declarations, inputs or {}, map or {}, states or {}, os.fspath(path))
 
 
 def reader_of(path: Path_) -> Reader:

@@ -166,6 +166,17 @@ def test_every_layer_has_its_nodes() -> None:
     assert LAYERS.keys() | drawn == {rules.layer for rules in ALL} and not LAYERS.keys() & drawn
 
 
+def test_nothing_in_a_file_is_unread(tmp_path: Path) -> None:
+    """No node and no constant without a reader; of a recurrent node, only the outputs that are read."""
+    spec = "model Out { input x: float[time, 3]  LSTM(4, return_sequences = true)  Bidirectional(LSTM(4))  Dense(2) }"
+    exported(spec, tmp_path / "model.onnx")
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    read = {name for each in graph.node for name in each.input} | {each.name for each in graph.output}
+    assert {name for each in graph.node for name in each.output if name} <= read
+    assert {each.name for each in graph.initializer} <= read
+    assert [len(each.output) for each in graph.node if each.op_type == "LSTM"] == [1, 2] and graph.name == "Out"
+
+
 def test_an_opset_that_isnt_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="opset: expected one from 14 to"):
         exported("model Out { input x: float[3]  Dense(2) }", tmp_path / "model.onnx", opset=13)

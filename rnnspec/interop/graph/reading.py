@@ -22,7 +22,8 @@ class ReaderOptions:
 
     `weights`: a file of weights beside an architecture alone. `cells`: by the names of a file's classes, the names of cells of the
     text `declarations`, which are put in their place. `inputs`: values for inputs that are fixed, by name. `map`: by names in the file,
-    those in the model. `source`: the name under which messages speak of the file.
+    those in the model. `states`: by inputs that are states of one step, the outputs that they are after it. `source`: the name under which
+    messages speak of the file.
     """
 
     weights: Path | None = None
@@ -30,6 +31,7 @@ class ReaderOptions:
     declarations: str = ""
     inputs: Mapping[str, float | int | str] = field(default_factory=dict[str, "float | int | str"])
     map: Mapping[str, str] = field(default_factory=dict[str, str])
+    states: Mapping[str, str] = field(default_factory=dict[str, str])
     source: str = ""
 
 

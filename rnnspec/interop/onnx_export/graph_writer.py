@@ -11,6 +11,9 @@ from rnnspec.contract.executable import Array
 
 LOWEST_OPSET = 14
 
+OPTIONAL = frozenset({"LSTM", "GRU", "RNN"})
+"""Nodes with outputs that needn't be there."""
+
 
 class Names:
     """Names of values in one model, each once."""
@@ -122,9 +125,25 @@ class GraphWriter:
         return self.one("ConstantOfShape", shape, value=zero)
 
     def graph(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any], constants: Mapping[str, Array]) -> Any:
-        """The graph, with the constants that are its own."""
-        made = [self.onnx.numpy_helper.from_array(array, own) for own, array in constants.items()]
-        return self.onnx.helper.make_graph(self.nodes, name, list(inputs), list(outputs), made)
+        """The graph, with the constants that are its own; without the nodes and constants that nothing reads."""
+        nodes, read = self._needed({each.name for each in outputs})
+        made = [self.onnx.numpy_helper.from_array(array, own) for own, array in constants.items() if own in read]
+        return self.onnx.helper.make_graph(nodes, name, list(inputs), list(outputs), made)
+
+    def _needed(self, read: set[str]) -> tuple[list[Any], set[str]]:
+        """The nodes that values come from, those of their outputs that needn't be there only if they are read, and all that is read."""
+        kept: list[Any] = []
+        for node in reversed(self.nodes):
+            if not read.isdisjoint(node.output):
+                if node.op_type in OPTIONAL:
+                    names = [name if name in read else "" for name in node.output]
+                    while not names[-1]:
+                        names.pop()
+                    node.output[:] = names
+                kept.append(node)
+                inner = [each.g for each in node.attribute if each.HasField("g")]
+                read = read.union(node.input, *([name for own in graph.node for name in own.input] for graph in inner))
+        return kept[::-1], read
 
     def info(self, name: str, dimensions: Sequence[int | str | None] | None, kind: Any = None) -> Any:
         """A value's name and type, for inputs and outputs."""

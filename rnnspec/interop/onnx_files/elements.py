@@ -151,8 +151,16 @@ class Pool:
         place = self.place(numbers)
         base, size, _ = self._sizes(place)
         sample = (numbers - base) // np.maximum(size, 1)
-        constant = np.asarray([each.constant for each in self.entries], np.bool_)[place]
+        constant = self._constant[place]
         return np.where(constant, -1, sample), np.where(constant, numbers, numbers - sample * size)
+
+    def of_sample(self, first: Numbers, sample: int) -> Numbers:
+        """The elements of another sample that stand where those of the first one do."""
+        return first + sample * self._sizes(self.place(first))[1] * ~self._constant[self.place(first)]
+
+    @property
+    def _constant(self) -> NDArray[np.bool_]:
+        return np.asarray([each.constant for each in self.entries], np.bool_)
 
     def origin(self, first: Numbers) -> Origin:
         """Where elements of the first sample come from."""
@@ -255,7 +263,11 @@ def _features_of(pool: Pool, sample: Numbers, first: Numbers) -> tuple[int, ...]
             found.append(axis)
     if not found:
         units = [axis for axis in range(first.ndim) if first.shape[axis] == 1]
-        return (units[-1],) if units else (first.ndim - 1,) if first.ndim else ()
+        if units or not first.ndim:
+            return tuple(units[-1:])
+        of_samples = bool((np.diff(sample, axis=-1) != 0).any())
+        of_steps = not np.diff(origin.feature, axis=-1).any() and any(pool.entries[place].is_open for place in distinct(origin.entry))
+        return () if of_samples or of_steps else (first.ndim - 1,)  # () for a number at each sample, or at each step
     return tuple(found)
 
 

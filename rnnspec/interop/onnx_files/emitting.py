@@ -30,6 +30,9 @@ class Function:
         return Word(self.name, self.arguments)
 
 
+LARGEST = 1e38
+"""What stands for infinity, which no text has: nothing that it is compared with is as large."""
+
 NUMBERED: dict[str, Function] = {
     name: Function(name, (("number", 0.0),), f"function {name}(x, number = {default}) = {text}\n")
     for name, default, text in (
@@ -41,9 +44,14 @@ NUMBERED: dict[str, Function] = {
         ("to_power", "1.0", "pow(x, number)"),
         ("at_most", "0.0", "min(x, number)"),
         ("at_least", "0.0", "max(x, number)"),
+        ("is_more", "0.0", "where(x > number, 1, 0)"),
+        ("is_at_least", "0.0", "where(x >= number, 1, 0)"),
+        ("is_less", "0.0", "where(x < number, 1, 0)"),
+        ("is_at_most", "0.0", "where(x <= number, 1, 0)"),
+        ("is_equal", "0.0", "where(x == number, 1, 0)"),
     )
 }
-"""Functions with a number, for values that a graph computes with."""
+"""Functions with a number, for values that a graph computes with. A condition is 1 where it holds, and 0 where it doesn't."""
 
 REDUCED: dict[str, Function] = {
     kind: Function(f"{kind}_of_units", (), f"function {kind}_of_units(x) = {kind}(x)\n") for kind in ("mean", "sum", "max", "min")
@@ -54,7 +62,7 @@ REDUCED: dict[str, Function] = {
 def numbered(name: str, number: float) -> Function:
     """One of `NUMBERED` with its number."""
     function = NUMBERED[name]
-    return Function(name, (("number", number),), function.text)
+    return Function(name, (("number", min(max(number, -LARGEST), LARGEST)),), function.text)
 
 
 class Emitter(Protocol):
@@ -92,6 +100,10 @@ class Emitter(Protocol):
 
     def affine(self, value: Entry, scale: Array | None, shift: Array | None, node: Node) -> Entry:
         """`value * scale + shift`, by features."""
+        ...
+
+    def choose(self, condition: Entry, sides: tuple[Entry | float, Entry | float], node: Node) -> Entry:
+        """The first side where the condition is 1, the second where it is 0; each a value or a number. All values have the same features."""
         ...
 
     def layer_norm(self, value: Entry, scale: Array | None, shift: Array | None, epsilon: float, node: Node) -> Entry:

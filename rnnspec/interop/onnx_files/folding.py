@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -78,6 +79,8 @@ UNARY: Mapping[str, Callable[[Any], Any]] = {
     "Cos": np.cos,
     "Tanh": np.tanh,
     "IsNaN": np.isnan,
+    "IsInf": np.isinf,
+    "Erf": np.vectorize(math.erf, otypes=[float]),
     "Reciprocal": lambda x: 1 / x,
     "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "Relu": lambda x: np.maximum(x, 0),
@@ -227,6 +230,20 @@ def _gemm(node: Node, given: Given) -> Sequence[Any]:
     return [np.asarray(product * node.number("alpha", 1.0) + rest * node.number("beta", 1.0), left.dtype)]
 
 
+def _triangle(node: Node, given: Given) -> Sequence[Any]:
+    diagonal = int(data_of(given, 1).reshape(())) if len(given) > 1 and given[1] is not None else 0
+    return [np.triu(data_of(given), diagonal) if node.whole("upper", 1) else np.tril(data_of(given), diagonal)]
+
+
+def _scattered(node: Node, given: Given) -> Sequence[Any]:
+    """ScatterND: parts of a tensor put in at places of its first axes."""
+    if node.text("reduction", "none") != "none":
+        raise Unfit("parts that are reduced with what was there", "reduction")
+    data, places = data_of(given).copy(), data_of(given, 1).astype(np.int64)
+    data[tuple(np.moveaxis(places, -1, 0))] = data_of(given, 2)
+    return [data]
+
+
 def _dequantized(node: Node, given: Given) -> Sequence[Any]:
     data, scale = data_of(given), data_of(given, 1)
     zero = given[2] if len(given) > 2 and given[2] is not None else np.zeros_like(scale, data.dtype)
@@ -254,6 +271,8 @@ SPECIAL: Mapping[str, Callable[[Node, Given], Sequence[Any]]] = {
     "MatMul": _product,
     "Gemm": _gemm,
     "DequantizeLinear": _dequantized,
+    "Trilu": _triangle,
+    "ScatterND": _scattered,
 }
 
 

@@ -23,8 +23,42 @@ MERGES: Mapping[str, str] = {
     "Max": "Maximum",
     "Min": "Minimum",
     "Mean": "Average",
+    "And": "Multiply",
+    "Or": "Maximum",
 }
 """Layers by ONNX's names."""
+
+COMPARED: Mapping[str, str] = {
+    "Greater": "is_more",
+    "GreaterOrEqual": "is_at_least",
+    "Less": "is_less",
+    "LessOrEqual": "is_at_most",
+    "Equal": "is_equal",
+}
+"""Functions of what two values differ by."""
+
+CHOSEN = """function chosen(x) {
+    condition, one, other = split(x, 3)
+    result = where(condition > 0.5, one, other)
+    return concat(result, result, result)
+}
+"""
+CHOSEN_OR = """function chosen_or(x, number = 0.0) {
+    condition, one = split(x, 2)
+    result = where(condition > 0.5, one, number)
+    return concat(result, result)
+}
+"""
+TWO_NUMBERS = "function one_or_other(x, one = 1.0, other = 0.0) = where(x > 0.5, one, other)\n"
+
+TOTAL = """cell Total(units) {
+    state total [units]
+
+    total' = total + x
+    return total'
+}
+"""
+"""A cell that gives the sum over the steps."""
 
 
 class Layers(LayerValues):
@@ -73,12 +107,47 @@ class Layers(LayerValues):
         if kind == "Div" and len(values) == 2:
             values = [values[0], self.apply(values[1], numbered("number_over", 1.0), node)]
             kind = "Mul"
+        if kind in COMPARED:
+            return self.apply(self.merge("Sub", values, node), numbered(COMPARED[kind], 0.0), node)
         if kind not in MERGES:
             raise Unfit("no layer has it between two values")
         if kind == "Mul" and len(values) == 2 and values[0] == values[1]:
             return self.apply(values[0], Function("product_with_itself", (), "function product_with_itself(x) = x * x\n"), node)
         longest = max(values, key=lambda each: each.steps)
         return self.add(MERGES[kind], {}, values, (longest.steps, features), node, is_open=longest.is_open)
+
+    def choose(self, condition: Entry, sides: tuple[Entry | float, Entry | float], node: Node) -> Entry:
+        """See `Emitter`."""
+        one, other = sides
+        if not isinstance(one, Entry):
+            if not isinstance(other, Entry):
+                arguments: tuple[tuple[str, Value], ...] = (("one", one), ("other", other))
+                return self.apply(condition, Function("one_or_other", arguments, TWO_NUMBERS), node)
+            condition, one, other = self.apply(condition, numbered("number_minus", 1.0), node), other, one
+        values = [condition, one, *([other] if isinstance(other, Entry) else [])]
+        steps, features = max(each.steps for each in values), max(each.features for each in values)
+        joined = self.side_by_side([self._wide(each, features, node) for each in values], node)
+        function = Function("chosen", (), CHOSEN)
+        if not isinstance(other, Entry):
+            function = Function("chosen_or", (("number", other),), CHOSEN_OR)
+        found = self.apply(joined, function, node)
+        cut: dict[str, Value] = {"start": 0, "stop": features, "axis": -1}
+        return self.add("Slice", cut, [found], (steps, features), node, is_open=found.is_open)
+
+    def weighted(self, weight: Entry, value: Entry, node: Node) -> Entry:
+        """A value times one number at each step."""
+        return self.merge("Mul", [weight, value], node)
+
+    def side_by_side(self, values: Sequence[Entry], node: Node) -> Entry:
+        """The features of several values."""
+        longest = max(values, key=lambda each: each.steps)
+        features = sum(each.features for each in values)
+        return self.add("Concatenate", {}, values, (longest.steps, features), node, is_open=longest.is_open)
+
+    def total(self, value: Entry, node: Node) -> Entry:
+        """The sum over the steps of a sequence."""
+        self.texts[TOTAL] = None
+        return self.add("Total", {"units": value.features}, [self.sequence(value, node)], (1, value.features), node, is_open=False)
 
     def _wide(self, value: Entry, features: int, node: Node) -> Entry:
         """A value of one feature at many."""

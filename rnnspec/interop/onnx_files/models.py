@@ -10,16 +10,18 @@ from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.onnx_files.axes import arranged
+from rnnspec.interop.onnx_files.choices import outputs_of
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Pool, layout_of
+from rnnspec.interop.onnx_files.ids import Tables
 from rnnspec.interop.onnx_files.layer_values import Use
 from rnnspec.interop.onnx_files.layers import Layers
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, SourceInput
-from rnnspec.interop.onnx_files.operations import common
+from rnnspec.interop.onnx_files.products import Products
 from rnnspec.interop.onnx_files.roles import InputRoles, Role, assignments, batch_of, lengths_of
 from rnnspec.interop.onnx_files.scans import scanned
 from rnnspec.interop.onnx_files.sequence_operations import LAYER_OPERATIONS, embedded
-from rnnspec.interop.onnx_files.tidying import read_by, tidied
+from rnnspec.interop.onnx_files.tidying import alive, read_by, tidied
 from rnnspec.interop.onnx_files.tracing import Known, Tracer
 
 PROBES = ((3, (11, 13, 17, 19)), (5, (23, 29, 31, 37)))
@@ -82,7 +84,8 @@ def _outcome(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int) -> Outc
 def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: int) -> Outcome:
     batch, primes = PROBES[probe]
     layers, findings = Layers(Pool(batch_of(chosen, batch))), Findings()
-    lengths = lengths_of(chosen, primes, scale)
+    lengths, tables = lengths_of(chosen, primes, scale), Tables(layers)
+    products = Products(layers, tables)
     given: dict[str, Elements] = {}
     inputs: list[ImportedInput] = []
     for each in chosen:
@@ -92,7 +95,9 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
     def compute(node: Node, operands: Sequence[Known]) -> Sequence[Elements | None] | None:
         if node.op == "Scan" and not node.domain:
             return scanned(layers, node, operands, tracer.values, findings)
-        return _computed(layers, node, operands)
+        found = tables.outputs(node, operands)
+        found = products.outputs(node, operands) if found is None else found
+        return _computed(layers, node, operands) if found is None else found
 
     outputs: list[ImportedOutput] = []
     walked = 0
@@ -107,6 +112,8 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
                     entry = copied
                 keys.add(entry.key)
                 outputs.append(ImportedOutput(entry.key, name))
+        layers.uses = tables.resolved(alive(layers.uses, [each.key for each in outputs]))
+        products.unsaid(layers.uses)
         walked = sum(1 for value in tracer.values.values() if value is not None)
     except Unfit as error:
         findings.add("", error.attribute, str(error))
@@ -129,7 +136,7 @@ def _computed(layers: Layers, node: Node, given: Sequence[Known]) -> Sequence[El
     special = LAYER_OPERATIONS.get(node.op)
     if special is not None:
         return special(layers, node, given)
-    return common(layers, node, given)
+    return outputs_of(layers, node, given)
 
 
 def _input(

@@ -160,20 +160,20 @@ def _merged(emitter: Emitter, node: Node, kind: str, left: Elements, right: Elem
         if np.array_equal(places, right.numbers - other.base):
             return pool.count(places + emitter.merge(kind, [one, other], node).base)
     both = _broadcast(left.numbers, shape), _broadcast(right.numbers, shape)
-    axes = _common_axes(emitter, *both)
+    axes = common_axes(emitter, *both)
     layouts = [layout_of(pool, each, axes) for each in both]
-    first, second = (each.first for each in layouts)
-    values = [emitter.value(_narrow(emitter, first, second), node), emitter.value(_narrow(emitter, second, first), node)]
+    firsts = [each.first for each in layouts]
+    values = [emitter.value(narrow(emitter, each, firsts), node) for each in firsts]
     made = emitter.merge(kind, values, node)
     return pool.count(layouts[0].back(made))
 
 
-def _common_axes(emitter: Emitter, left: Elements, right: Elements) -> tuple[int, ...]:
-    """The axes of features of both values."""
-    rank = left.numbers.ndim
-    found = [feature_axes(emitter, each) for each in (left, right)]
+def common_axes(emitter: Emitter, *values: Elements) -> tuple[int, ...]:
+    """The axes of features of all values."""
+    rank = values[0].numbers.ndim
+    found = [feature_axes(emitter, each) for each in values]
     common = tuple(axis for axis in range(rank) if all(axis in axes for axes in found))
-    return common or ((rank - 1,) if rank else ())
+    return common or ((rank - 1,) if rank and all(found) else ())
 
 
 def feature_axes(emitter: Emitter, elements: Elements) -> tuple[int, ...]:
@@ -182,16 +182,16 @@ def feature_axes(emitter: Emitter, elements: Elements) -> tuple[int, ...]:
     return layout.order[len(layout.order) - len(layout.inner) :]
 
 
-def _narrow(emitter: Emitter, numbers: Numbers, other: Numbers) -> Numbers:
-    """Rows and columns that are repeated for the other value's sake, once."""
+def narrow(emitter: Emitter, numbers: Numbers, all_of_them: Sequence[Numbers]) -> Numbers:
+    """Rows and columns that are repeated for other values' sake, once."""
     steps, features = numbers.shape
-    if steps > 1 and (numbers == numbers[:1]).all() and not (other == other[:1]).all():
+    if steps > 1 and (numbers == numbers[:1]).all() and not all((each == each[:1]).all() for each in all_of_them):
         numbers = numbers[:1]
     if features > 1 and (numbers == numbers[:, :1]).all():
         entry = emitter.pool.entries[int(emitter.pool.place(numbers[:1, 0])[0])]
         if entry.uniform and entry.features == features:
             return numbers + np.arange(features, dtype=np.int64)
-        if not (other == other[:, :1]).all():
+        if not all((each == each[:, :1]).all() for each in all_of_them):
             return np.ascontiguousarray(numbers[:, :1])
     return np.ascontiguousarray(numbers)
 
@@ -226,6 +226,10 @@ def _affine(emitter: Emitter, node: Node, kind: str, value: Entry, row: Array, s
             return emitter.affine(value, 1 / row, None, node)
         case "Div", True:
             return emitter.affine(emitter.apply(value, numbered("number_over", 1.0), node), row, None, node)
+        case ("Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal"), _:
+            function = _with_number(kind, 0.0, swapped)
+            assert function is not None
+            return emitter.apply(emitter.affine(value, None, -row, node), function, node)
         case _:
             raise Unfit("numbers of the file that differ from feature to feature")
 
@@ -259,8 +263,20 @@ def _with_number(kind: str, number: float, swapped: bool) -> Function | None:
             return numbered("over_number", number)
         case "Div", True:
             return numbered("number_over", number)
-        case "Max", _:
+        case "Max" | "Or", _:
             return numbered("at_least", number)
+        case "And", _:
+            return numbered("times_number", number)
+        case ("Greater", False) | ("Less", True):
+            return numbered("is_more", number)
+        case ("GreaterOrEqual", False) | ("LessOrEqual", True):
+            return numbered("is_at_least", number)
+        case ("Less", False) | ("Greater", True):
+            return numbered("is_less", number)
+        case ("LessOrEqual", False) | ("GreaterOrEqual", True):
+            return numbered("is_at_most", number)
+        case "Equal", _:
+            return numbered("is_equal", number)
         case "Min", _:
             return numbered("at_most", number)
         case _:
@@ -318,6 +334,7 @@ def squeezed(numbers: Numbers, axes: tuple[int, ...], *, keep: bool) -> Numbers:
 
 OPERATIONS: Mapping[str, Handler] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), binary),
+    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor"), binary),
     **dict.fromkeys(("Sum", "Max", "Min", "Mean"), several),
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"), reduced),
     "Clip": _clip,

@@ -35,11 +35,11 @@ class OnnxReader:
         return path.suffix.lower() == ".onnx" and not head.startswith((b"PK", b"\x89HDF"))
 
     def read(self, path: Path, options: ReaderOptions) -> ImportedGraph:
-        """See `Reader`; ValueError if the package `onnx` isn't installed. `options.map`: by states that go in, those that come out."""
+        """See `Reader`; ValueError if the package `onnx` isn't installed."""
         source = options.source or str(path)
         graph = _fixed(read_nodes(path), options.inputs, source)
         graph = pruned(graph)
-        found = _read(graph, path.stem, options.map)
+        found = _read(graph, path.stem, options.states)
         if isinstance(found, Findings):
             found.refuse_import(source)
             found = None

@@ -17,7 +17,7 @@ from rnnspec.interop.onnx_files.nodes import Attribute, AttributeOfCall, Node, N
 
 EXTRA = "rnnspec[onnx]"
 
-NODE_LIMIT = 200_000
+NODE_LIMIT = 100_000
 """Nodes of a model, those of its functions counted at each call."""
 
 DEPTH_LIMIT = 30

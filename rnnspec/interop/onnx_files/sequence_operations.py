@@ -12,6 +12,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.interop.graph.graph import Value
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Layout, layout_of
 from rnnspec.interop.onnx_files.folding import axes_of
+from rnnspec.interop.onnx_files.functions import PLAIN
 from rnnspec.interop.onnx_files.layers import Layers
 from rnnspec.interop.onnx_files.moving import Unfit, axis_of
 from rnnspec.interop.onnx_files.nodes import Node
@@ -220,11 +221,15 @@ def _reduced(layers: Layers, node: Node, given: Sequence[Input]) -> Sequence[Ele
 def _over_steps(layers: Layers, node: Node, data: Elements, axes: tuple[int, ...], keep: bool) -> Elements:
     kinds = {"ReduceMean": "GlobalAveragePooling1D", "GlobalAveragePool": "GlobalAveragePooling1D"}
     kinds |= {"ReduceMax": "GlobalMaxPooling1D", "GlobalMaxPool": "GlobalMaxPooling1D"}
-    if node.op not in kinds:
-        raise Unfit("no layer has it over the steps of a sequence", "axes")
     layout = layout_of(layers.pool, data)
     value = layers.sequence(layers.value(layout.first, node), node)
-    made = layers.add(kinds[node.op], {}, [value], (1, value.features), node, is_open=False)
+    if node.op == "ReduceSum":
+        made = layers.total(value, node)
+    elif node.op == "ReduceMin":
+        turned = layers.add(kinds["ReduceMax"], {}, [layers.apply(value, PLAIN["Neg"], node)], (1, value.features), node, is_open=False)
+        made = layers.apply(turned, PLAIN["Neg"], node)
+    else:
+        made = layers.add(kinds[node.op], {}, [value], (1, value.features), node, is_open=False)
     whole = replace(layout, step=layout.step * 0).back(made)
     for axis in axes:
         whole = whole.take([0], axis)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.interop.onnx_files.choices import outputs_of
 from rnnspec.interop.onnx_files.elements import Elements, Entry, layout_of
 from rnnspec.interop.onnx_files.emitting import Function
 from rnnspec.interop.onnx_files.equations import ATOM, LOWEST, PRODUCT, SUM
@@ -15,7 +16,7 @@ from rnnspec.interop.onnx_files.folding import axes_of
 from rnnspec.interop.onnx_files.functions import activation
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
-from rnnspec.interop.onnx_files.operations import Input, common, elements_of, known_of, known_or_none, reduced
+from rnnspec.interop.onnx_files.operations import Input, elements_of, known_of, known_or_none, reduced
 from rnnspec.interop.onnx_files.recurrent import DIRECTIONS
 from rnnspec.interop.onnx_files.steps import MATRIX_LIMIT, Steps
 from rnnspec.interop.onnx_files.windows import windows_of
@@ -232,4 +233,4 @@ def step_outputs(steps: Steps, node: Node, given: Sequence[Input]) -> Sequence[E
     if node.domain:
         return None
     special = STEP_OPERATIONS.get(node.op)
-    return special(steps, node, given) if special is not None else common(steps, node, given)
+    return special(steps, node, given) if special is not None else outputs_of(steps, node, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import gcd
 
@@ -24,6 +25,14 @@ MERGES: Mapping[str, tuple[str, int, tuple[int, int]]] = {
     "Pow": ("pow({0}, {1})", ATOM, (LOWEST, LOWEST)),
     "Max": ("max({0}, {1})", ATOM, (LOWEST, LOWEST)),
     "Min": ("min({0}, {1})", ATOM, (LOWEST, LOWEST)),
+    "And": ("{0} * {1}", PRODUCT, (PRODUCT, PRODUCT)),
+    "Or": ("max({0}, {1})", ATOM, (LOWEST, LOWEST)),
+    "Xor": ("where({0} != {1}, 1, 0)", ATOM, (SUM, SUM)),
+    "Greater": ("where({0} > {1}, 1, 0)", ATOM, (SUM, SUM)),
+    "GreaterOrEqual": ("where({0} >= {1}, 1, 0)", ATOM, (SUM, SUM)),
+    "Less": ("where({0} < {1}, 1, 0)", ATOM, (SUM, SUM)),
+    "LessOrEqual": ("where({0} <= {1}, 1, 0)", ATOM, (SUM, SUM)),
+    "Equal": ("where({0} == {1}, 1, 0)", ATOM, (SUM, SUM)),
 }
 """Expressions by ONNX's names."""
 
@@ -36,11 +45,19 @@ NUMBERS: Mapping[str, tuple[str, int, int]] = {
     "to_power": ("pow({0}, %s)", ATOM, LOWEST),
     "at_most": ("min({0}, %s)", ATOM, LOWEST),
     "at_least": ("max({0}, %s)", ATOM, LOWEST),
+    "is_more": ("where({0} > %s, 1, 0)", ATOM, SUM),
+    "is_at_least": ("where({0} >= %s, 1, 0)", ATOM, SUM),
+    "is_less": ("where({0} < %s, 1, 0)", ATOM, SUM),
+    "is_at_most": ("where({0} <= %s, 1, 0)", ATOM, SUM),
+    "is_equal": ("where({0} == %s, 1, 0)", ATOM, SUM),
 }
 """Expressions with a number, by the names of functions that a layer would need."""
 
 MATRIX_LIMIT = 2**24
 """Numbers of a matrix that a convolution or a choice of elements becomes."""
+
+CONDITION = re.compile(r"where\((.*), 1, 0\)")
+"""An expression that is 1 where a condition holds."""
 
 PARTS = 64
 """Parts that a row is split into."""
@@ -225,6 +242,27 @@ class Steps:
             return value
         numbers = np.broadcast_to(self._numbers(value), (steps, features))
         return self.value(np.ascontiguousarray(numbers), _NONE)
+
+    def choose(self, condition: Entry, sides: tuple[Entry | float, Entry | float], node: Node) -> Entry:
+        """See `Emitter`."""
+        values = [condition, *(each for each in sides if isinstance(each, Entry))]
+        steps, features = max(each.steps for each in values), max(each.features for each in values)
+        said = self.equations.made.get(condition.key)
+        inner = said is not None and CONDITION.fullmatch(said.text)
+        if said is not None and inner and (condition.steps, condition.features) in ((steps, features), (1, 1)):
+            text, operands, needs = inner[1], said.operands, said.needs  # without a number between the condition and its use
+        else:
+            text, operands, needs = "{0} > 0.5", (self.key(self._wide(condition, steps, features)),), (SUM,)
+        shown_sides: list[str] = []
+        for each in sides:
+            if isinstance(each, Entry):
+                shown_sides.append(f"{{{len(operands)}}}")
+                operands, needs = (*operands, self.key(self._wide(each, steps, features))), (*needs, LOWEST)
+            else:
+                shown_sides.append(shown(each))
+        made = self._new(steps, features)
+        self.equations.add(made.key, Expression(f"where({text}, {shown_sides[0]}, {shown_sides[1]})", operands, ATOM, needs))
+        return made
 
     def affine(self, value: Entry, scale: Array | None, shift: Array | None, node: Node) -> Entry:
         """See `Emitter`."""

@@ -17,7 +17,7 @@ WITH_KERNELS = frozenset({"Dense", "Conv1D"})
 
 def tidied(uses: Sequence[Use], outputs: Sequence[str]) -> list[Use]:
     """The layers that the outputs need, fewer of them where one says what two said."""
-    kept = _alive(uses, outputs)
+    kept = alive(uses, outputs)
     changed = True
     while changed:
         counts = Counter(key for each in kept for key in read_by(each)) + Counter(outputs)
@@ -42,7 +42,8 @@ def _named(value: Value) -> list[str]:
             return []
 
 
-def _alive(uses: Sequence[Use], outputs: Sequence[str]) -> list[Use]:
+def alive(uses: Sequence[Use], outputs: Sequence[str]) -> list[Use]:
+    """The layers that the outputs need."""
     wanted, kept = set(outputs), list[Use]()
     for each in reversed(uses):
         if wanted & set(each.outputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.onnx_files.elements import Elements
 from rnnspec.interop.onnx_files.emitting import Emitter
-from rnnspec.interop.onnx_files.folding import cast_type, folded, shape_of
+from rnnspec.interop.onnx_files.folding import TYPES, cast_type, folded, shape_of
 from rnnspec.interop.onnx_files.moving import MOVEMENTS, Unfit
 from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, renamed
 
@@ -21,8 +22,19 @@ Known: TypeAlias = "Array | Elements | None"
 Compute: TypeAlias = "Callable[[Node, Sequence[Known]], Sequence[Elements | None] | None]"
 """The outputs of a node of values that aren't known; None for an operation that there isn't."""
 
+CONDITIONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not", "IsNaN", "IsInf"})
+"""Operations that give true or false."""
+
+KEEPING = MOVEMENTS.keys() | {"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Clip", "CastLike", "ReduceMin", "ReduceMax"}
+"""Operations that give the type that they take."""
+
 NODE_LIMIT = 100_000
 """Nodes that are walked, those of branches that were taken included."""
+
+
+def kind_of(element: str) -> str:
+    """Numpy's kind of an element type by its name."""
+    return {"bool": "b", "int": "i", "uint": "u"}.get(element.rstrip("0123456789"), "f")
 
 
 class Tracer:
@@ -34,6 +46,8 @@ class Tracer:
         self.findings = findings
         self.values: dict[str, Known] = {**graph.initializers, **given}
         self.makers: dict[str, Node] = {}
+        self.kinds: dict[str, str] = {each.name: kind_of(each.element) for each in graph.inputs}
+        """Numpy's kinds of values that aren't known, where they aren't floats."""
         self.branches = 0
         self.nodes = 0
         self._take(graph.nodes)
@@ -87,9 +101,19 @@ class Tracer:
         except Unfit as error:
             self.findings.add(node.place, error.attribute, str(error))
             outputs = []
+        kind = self._kind(node)
         for place, name in enumerate(node.outputs):
             if name:
                 self.values[name] = outputs[place] if place < len(outputs) else None
+                self.kinds[name] = kind
+
+    def _kind(self, node: Node) -> str:
+        """Numpy's kind of what a node gives."""
+        if node.op in CONDITIONS:
+            return "b"
+        if node.op == "Cast":
+            return cast_type(node).kind if node.whole("to", 1) in TYPES else "f"
+        return self.kinds.get(node.input(1 if node.op in ("Where", "CastLike") else 0), "f") if node.op in KEEPING else "f"
 
     def _outputs(self, node: Node, given: Sequence[Known]) -> Sequence[Known]:
         known = [each for each in given if not isinstance(each, Elements)]
@@ -98,12 +122,23 @@ class Tracer:
             if found is None:
                 raise Unfit("the operation isn't computed when a file is read")
             return found
+        if not node.domain and node.op in ("Cast", "CastLike"):
+            node = self._cast(node)
         found = self._moved(node, given) if not node.domain else None
         if found is None:
-            found = self.compute(node, given)
+            found = self.compute(node, given[:1] if node.op == "Cast" else given)
         if found is None:
             raise Unfit("the language has nothing that says it")
         return found
+
+    def _cast(self, node: Node) -> Node:
+        """A Cast to a known type, with the kind that it is from."""
+        attributes = {**node.attributes, "from": self.kinds.get(node.input(0), "f")}
+        if node.op == "CastLike":
+            there = self.values[node.input(1)]
+            kind = there.dtype.kind if isinstance(there, np.ndarray) else self.kinds.get(node.input(1), "f")
+            attributes["to"] = {"f": 1, "i": 7, "u": 13, "b": 9}.get(kind, 0)
+        return replace(node, op="Cast", attributes=attributes, inputs=node.inputs[:1])
 
     def _branch(self, node: Node, condition: Known) -> None:
         """The nodes of the branch that a known condition chooses, under names of their own."""
@@ -133,10 +168,7 @@ class Tracer:
                 return [shape_of(node, data.numbers)]
             case "Size", Elements():
                 return [np.asarray(data.numbers.size, np.int64)]
-            case "Cast", Elements():
-                cast_type(node)
-                return [data]
-            case "CastLike", Elements():
+            case ("Cast", Elements()) if cast_type(node).kind == self.kinds.get(node.input(0), "f"):
                 return [data]
             case _:
                 pass

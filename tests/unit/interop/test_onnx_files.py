@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import typer
 from onnx import TensorProto, helper, numpy_helper
 
+from rnnspec.cli.import_ import import_
 from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import ReaderOptions
 from rnnspec.interop.graph.refusals import ImportRefused
+from rnnspec.interop.onnx_files import moving, reading
+from rnnspec.interop.onnx_files.nodes import Node as PlainNode
+from rnnspec.interop.onnx_files.nodes import NodeGraph, SourceInput, pruned
 from rnnspec.interop.onnx_files.reader import OnnxReader
 from tests.onnx_models import info, model, node, saved
 
@@ -52,8 +57,8 @@ def _endless_function() -> Any:
 
 def _deep_graphs() -> Any:
     inner = model([node("Relu", ["x"], ["z"])], [], ["z"]).graph
-    for _ in range(40):
-        inner = model([node("If", ["yes"], ["z"], then_branch=inner, else_branch=inner)], [], ["z"]).graph if _ < 12 else inner
+    for _ in range(6):
+        inner = model([node("If", ["yes"], ["z"], then_branch=inner, else_branch=inner)], [], ["z"]).graph
     return model([node("If", ["yes"], ["y"], then_branch=inner, else_branch=inner)], ROW, ["y"], {"yes": np.array(True)})
 
 
@@ -75,7 +80,7 @@ def _doubled() -> Any:
 
 HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "cycle": (_cycle, "node the_.* waits for its own result: the graph has a cycle"),
-    "functions": (_nested_functions, "it has more than 200,000 nodes"),
+    "functions": (_nested_functions, "it has more than 3,000 nodes"),
     "endless function": (_endless_function, "functions call each other more than 30 deep"),
     "huge fill": (lambda: _filled((2**40, 2**20)), r"node the_constantofshape \(ConstantOfShape\): its result of .* has more than"),
     "negative fill": (lambda: _filled((-1, 3)), "a shape of"),
@@ -96,14 +101,17 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_hostile_graph_is_refused(what: str, tmp_path: Path) -> None:
+def test_a_hostile_graph_is_refused(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With lower limits, which are reached sooner."""
+    monkeypatch.setattr(reading, "NODE_LIMIT", 3_000)
+    monkeypatch.setattr(moving, "SIZE_LIMIT", 2**16)
     make, wanted = HOSTILE[what]
     with pytest.raises(ImportRefused, match=wanted):
         read(saved(tmp_path, make()))
 
 
 def test_graphs_in_graphs_are_read_to_a_depth(tmp_path: Path) -> None:
-    """Twelve deep, each branch twice: only what is chosen is walked."""
+    """Seven deep, each branch twice: only what is chosen is walked."""
     assert [each.layer for each in read(saved(tmp_path, _deep_graphs())).layers] == ["Activation"]
 
 
@@ -112,6 +120,24 @@ def test_all_findings_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(ImportRefused) as refused:
         read(saved(tmp_path, model(nodes, ROW, ["a", "b", "y"])))
     assert [each.place for each in refused.value.findings] == ["node the_hardmax (Hardmax)", "node the_lppool (LpPool)"]
+
+
+def test_pruned_keeps_what_outputs_come_from() -> None:
+    """Nodes that nothing reads go, with what only they read; of others, the names of outputs that nothing reads."""
+
+    def plain(op: str, inputs: str, outputs: str, **attributes: NodeGraph) -> PlainNode:
+        return PlainNode(op, "", "", tuple(inputs.split()), tuple(outputs.split()), attributes, 18)
+
+    inner = NodeGraph("inner", (), ("z",), (plain("Relu", "deep", "z"),), {})
+    nodes = (
+        plain("Split", "x", "a b"),
+        plain("Abs", "b", "dead"),
+        plain("Neg", "dead", "deader"),
+        plain("Sin", "x", "deep"),
+        plain("If", "a", "y", then_branch=inner),
+    )
+    kept = pruned(NodeGraph("g", (SourceInput("x", "float32", (2,)),), ("y",), nodes, {})).nodes
+    assert [(each.op, each.outputs) for each in kept] == [("Split", ("a", "")), ("Sin", ("deep",)), ("If", ("y",))]
 
 
 def test_what_nothing_needs_is_left_out(tmp_path: Path) -> None:
@@ -181,7 +207,7 @@ def test_inputs_are_fixed_by_name(tmp_path: Path) -> None:
         read(path, n=1.5)
 
 
-def test_states_are_told_by_map(tmp_path: Path) -> None:
+def test_states_are_told(tmp_path: Path) -> None:
     """Names and shapes that tell nothing: without being told, it is a model of rows with two inputs."""
     nodes = [
         node("Mul", ["x", "w"], ["r"]),
@@ -192,10 +218,10 @@ def test_states_are_told_by_map(tmp_path: Path) -> None:
     inputs = [info("x", ["batch", 3]), info("before", ["batch", 3])]
     path = saved(tmp_path, model(nodes, inputs, ["y", "after"], {"w": np.arange(3, dtype=np.float32)}))
     assert [each.name for each in read(path).inputs] == ["x", "before"]
-    told = OnnxReader().read(path, ReaderOptions(map={"before": "after"}))
+    told = OnnxReader().read(path, ReaderOptions(states={"before": "after"}))
     assert [each.name for each in told.inputs] == ["x"] and "before' = x * scale + tanh(before)" in told.declarations[0]
     with pytest.raises(ImportRefused, match="state hidden: there is no input of that name; there are x, before"):
-        OnnxReader().read(path, ReaderOptions(map={"hidden": "after"}))
+        OnnxReader().read(path, ReaderOptions(states={"hidden": "after"}))
 
 
 def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,3 +252,23 @@ def test_constants_of_all_kinds_are_read(tmp_path: Path) -> None:
     made.graph.initializer.append(half)
     assert read(saved(tmp_path, made)).layers[0].weights["beta"].tolist() == [2, 4, 6]
     assert onnx.__version__
+
+
+def test_the_command_fixes_inputs_and_is_told_states(tmp_path: Path) -> None:
+    """`--input rate=2` chooses a branch and is no input of the model; `--state before=after` makes a cell of the step."""
+    branches = {
+        f"{name}_branch": model([node(kind, ["x"], [kind])], [], [kind]).graph for name, kind in (("then", "Relu"), ("else", "Tanh"))
+    }
+    nodes = [
+        node("Equal", ["rate", "two"], ["is_two"]),
+        node("If", ["is_two"], ["r"], **branches),
+        node("Add", ["r", "before"], ["after"]),
+        node("Neg", ["after"], ["y"]),
+    ]
+    inputs = [*ROW, info("before", ["batch", 3]), info("rate", [], np.int64)]
+    path = saved(tmp_path, model(nodes, inputs, ["y", "after"], {"two": np.array(2)}))
+    import_(path, tmp_path / "out", input=["rate=2"], state=["before=after"])
+    text = (tmp_path / "out" / "model.rnn").read_text()
+    assert "before' = relu(x) + before" in text and "rate" not in text
+    with pytest.raises(typer.BadParameter, match="`before` is not of the form NAME=VALUE"):
+        import_(path, tmp_path / "out", state=["before"])

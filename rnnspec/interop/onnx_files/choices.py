@@ -1,0 +1,82 @@
+"""Conditions on values that aren't known, and what is chosen by them. A condition is a value of 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.interop.onnx_files.elements import Elements, layout_of
+from rnnspec.interop.onnx_files.emitting import LARGEST, Emitter, Function, numbered
+from rnnspec.interop.onnx_files.folding import cast_type
+from rnnspec.interop.onnx_files.moving import Unfit
+from rnnspec.interop.onnx_files.nodes import Node
+from rnnspec.interop.onnx_files.operations import Handler, Input, applied, common, common_axes, elements_of, narrow
+
+NOT_A_NUMBER = Function("is_no_number", (), "function is_no_number(x) = where(x == x, 0, 1)\n")
+WHOLE = Function("without_fraction", (), "function without_fraction(x) = where(x < 0, -floor(-x), floor(x))\n")
+NOT_ZERO = Function("is_not_zero", (), "function is_not_zero(x) = where(x == 0, 0, 1)\n")
+
+
+def negated(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements]:
+    """A condition that holds where another doesn't."""
+    return [applied(emitter, node, elements_of(given), numbered("number_minus", 1.0))]
+
+
+def no_number(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements]:
+    """Where a value isn't a number."""
+    return [applied(emitter, node, elements_of(given), NOT_A_NUMBER)]
+
+
+def cast(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements]:
+    """A value of another type: a float as a whole number loses its fraction. `from`: the kind that it has, as numpy names it."""
+    data, kinds = elements_of(given), (node.text("from", "f"), cast_type(node).kind)
+    match kinds:
+        case "f", "i" | "u":
+            return [applied(emitter, node, data, WHOLE)]
+        case "f" | "i" | "u", "b":
+            return [applied(emitter, node, data, NOT_ZERO)]
+        case _:
+            return [data]
+
+
+def chosen(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements]:
+    """Where with a condition that isn't known."""
+    pool, condition = emitter.pool, elements_of(given)
+    sides = [_side(each) for each in given[1:3]]
+    if len(sides) != 2:
+        raise Unfit("it has no two sides")
+    shapes = [each.shape for each in (condition, *sides) if isinstance(each, Elements)]
+    shape = np.broadcast_shapes(*shapes)
+    wide = [Elements(np.broadcast_to(each.numbers, shape)) for each in (condition, *sides) if isinstance(each, Elements)]
+    axes = common_axes(emitter, *wide)
+    layouts = [layout_of(pool, each, axes) for each in wide]
+    firsts = [layout.first for layout in layouts]
+    entries = [emitter.value(narrow(emitter, first, firsts), node) for first in firsts]
+    rest = iter(entries[1:])
+    one, other = (next(rest) if isinstance(each, Elements) else each for each in sides)
+    made = emitter.choose(entries[0], (one, other), node)
+    return [pool.count(layouts[int(np.argmax([each.size for each in firsts]))].back(made))]
+
+
+def _side(given: Input) -> Elements | float:
+    if isinstance(given, Elements):
+        return given
+    return number_of(given)
+
+
+def number_of(given: Array | None) -> float:
+    """The only number in a constant, infinity as a large one."""
+    if given is None or not given.size or not (given == given.flat[0]).all():
+        raise Unfit("numbers of the file that aren't all the same")
+    return float(np.clip(float(given.flat[0]), -LARGEST, LARGEST))
+
+
+CHOICES: Mapping[str, Handler] = {"Cast": cast, "IsNaN": no_number, "Not": negated, "Where": chosen}
+
+
+def outputs_of(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements] | None:
+    """The outputs of an operation that every emitter has; None for one that there isn't."""
+    handler = CHOICES.get(node.op)
+    return handler(emitter, node, given) if handler is not None else common(emitter, node, given)
