@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal
 
+from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
 from rnnspec.contract.target_names import TARGET_VARIABLE, BuildTargetName, TargetName
 from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
@@ -45,7 +46,8 @@ class Target:
     `cycle_counter`: the name of LLVM's function that reads a counter of one rate. `denormals`: None where there is no switch, or
     nothing to gain by it. `needs`: features, by LLVM's names, without which a machine of the architecture isn't this one.
     `first_level_bytes`, `second_level_bytes`: a core's caches. `relocation`: whether code may lie anywhere ("pic") or where it is linked
-    to ("static"); `abi`: how numbers are passed, by LLVM's name, where the triple doesn't say.
+    to ("static"); `abi`: how numbers are passed, by LLVM's name, where the triple doesn't say. `slot_alignment`, `slot_gap`: of a
+    workspace's parts, see `contract.arena`; small ones where there is no cache.
     """
 
     name: TargetName | BuildTargetName
@@ -66,6 +68,8 @@ class Target:
     second_level_bytes: int = 2**19
     relocation: Literal["pic", "static"] = "pic"
     abi: str = ""
+    slot_alignment: int = ALIGNMENT
+    slot_gap: int = SLOT_GAP
 
     def lanes(self, dtype: DType) -> int:
         """Elements of a vector register."""
