@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Formula
-from rnnspec.contract.weight_storage import WeightStorage
+from rnnspec.contract.signature import Signature
 from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
+from rnnspec.kernel.forward_memory import ForwardMemory
 from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases
 from rnnspec.kernel.pipeline import KernelPipeline, Kernels
 from rnnspec.kernel.target import Target
@@ -24,34 +26,73 @@ class Emitted:
 
 
 @frozen
-class StepRow:
-    """An input or an output of a step, by its name in the model. `vocabulary`: of ids, which are int32 from 0 to below it."""
+class LibraryRow:
+    """An input or an output of a library's functions, by its name in the model, and the numbers of one row of it.
+
+    `vocabulary`: of ids, which are int32 from 0 to below it. `sequence`: whether a whole batch has steps of an input, and may have lengths
+    and a mask.
+    """
 
     name: str
     width: int
     vocabulary: int | None = None
+    sequence: bool = False
 
 
 @frozen
 class StepExport:
-    """A step of one sequence as functions of a library: what they are called, and where what they read and write lies.
+    """A step of one sequence as functions of a library.
 
     `int32 <prefix>_step(state, inputs..., outputs...)` and `int32 <prefix>_steps(the same, size)`, for so many steps one after the other;
     they give `OK`, or `BAD_ID` for an id out of range, before anything is changed. `states`: each state's place in bytes in the structure
-    that `state` points to, of `state_bytes`. `constants`: all that the step reads of the weights and of what is prepared of them;
-    `places`: each buffer's place in it. The kernels have numbers for all sizes, see `kernel.fixed_sizes`.
+    that `state` points to, of `state_bytes`. `places`: each buffer's place in the library's constants. The kernels have numbers for all
+    sizes, see `kernel.fixed_sizes`.
     """
 
-    prefix: str
+    kernels: Kernels
     states: Mapping[str, int]
     state_bytes: int
-    inputs: tuple[StepRow, ...]
-    outputs: tuple[StepRow, ...]
-    constants: bytes
     places: Mapping[str, int]
 
 
-OK, BAD_ID = 0, 4
+@frozen
+class ForwardExport:
+    """A batch of whole sequences as functions of a library.
+
+    `int32 <prefix>_forward(batch, lengths..., inputs..., outputs..., workspace, bytes)`: sizes, of the batch and of each length that the
+    model has a name for; for each input its address, and for a sequence two more, which may be null: of int32 lengths (batch,) and of
+    bytes (batch, time) that are 0 where a step is masked. It makes the packing indices itself and gives `OK`, or before it writes any
+    output one of the other codes. `<prefix>_forward_bytes(batch, lengths...)`: the bytes of the workspace, all ones for impossible sizes.
+    `signature`: has the indices and the lengths; `memory`: the workspace. `places`: each buffer's place in the library's constants.
+    """
+
+    kernels: Kernels
+    signature: Signature
+    memory: ForwardMemory
+    places: Mapping[str, int]
+
+    @property
+    def lengths(self) -> tuple[Size, ...]:
+        """The lengths of sequences that calls may choose, each once."""
+        return tuple(dict.fromkeys(each.shape[0] for each in self.signature.inputs if each.is_sequence and isinstance(each.shape[0], Size)))
+
+
+@frozen
+class LibraryExport:
+    """Functions of a library whose names begin with `prefix`, of one target.
+
+    `constants`: all that they read of the weights and of what is prepared of them. `inputs`, `outputs`: the model's, in its order.
+    """
+
+    prefix: str
+    inputs: tuple[LibraryRow, ...]
+    outputs: tuple[LibraryRow, ...]
+    constants: bytes
+    step: StepExport | None = None
+    forward: ForwardExport | None = None
+
+
+OK, WORKSPACE_TOO_SMALL, BAD_SIZE, BAD_LENGTH, BAD_ID = range(5)
 """What functions of a library give."""
 
 
@@ -135,8 +176,8 @@ class Backend(Protocol):
         """The loss of that name over whole sequences, see `contract.sequence_loss.NativeLoss`; InternalError if there is none."""
         ...
 
-    def emit_step(self, kernels: Kernels, export: StepExport) -> Emitted:
-        """The text of a library's step, see `StepExport`."""
+    def emit_library(self, export: LibraryExport, target: Target) -> Emitted:
+        """The text of a library, see `LibraryExport`."""
         ...
 
     def emit_python_call(self, target: Target) -> Emitted:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rnnspec.deploy.python_package import PythonReport
 
 TARGET = "A machine to build for; repeatable.  [default: x86-64-v3; with --python all of x86-64]"
+FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
 NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
 PYTHON = "Make a Python package, a folder and a wheel, that runs with numpy alone."
 RELEASE = "The wheel's version, with --python.  [default: 0.1.0]"
@@ -29,12 +30,13 @@ def build(
     output: Folder = None,
     target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME", help=TARGET, show_default=False)] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
+    functions: Annotated[str, typer.Option("--functions", metavar="NAMES", help=FUNCTIONS, show_default=False)] = "",
     python: Annotated[bool, typer.Option("--python", help=PYTHON)] = False,
     release: Annotated[str, typer.Option("--release", metavar="VERSION", help=RELEASE, show_default=False)] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
-    """Make a C library of a model's step, for this machine or others; or a Python package that needs numpy alone.
+    """Make a C library of a model, of its step or of whole batches, for any machine; or a Python package that needs numpy alone.
 
     The folder has a header, for each machine an object file and a static library, an example that checks itself, and a report.
     """
@@ -60,7 +62,8 @@ def build(
     from rnnspec.deploy.build import DEFAULT
     from rnnspec.deploy.build import build as make
 
-    reports = make(model, output, targets=target or (DEFAULT,), name=name)
+    wanted = [each.strip() for each in functions.split(",")] if functions else []
+    reports = make(model, output, targets=target or (DEFAULT,), name=name, functions=wanted)
     if as_json:
         print_json({"targets": [report.as_dict() for report in reports]})
     else:
@@ -74,9 +77,14 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     for heading in ("code", "constants", "state"):
         table.add_column(f"{heading}, bytes", justify="right")
     table.add_column("calls")
+    if any(report.workspace is not None for report in reports):
+        table.add_column("workspace, bytes")
     for report in reports:
         sizes = (f"{size:,}" for size in (report.code, report.constants, report.state))
-        table.add_row(report.target, *sizes, "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing")
+        further = () if report.workspace is None else (report.workspace,)
+        table.add_row(
+            report.target, *sizes, "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing", *further
+        )
     print_table(table)
 
 

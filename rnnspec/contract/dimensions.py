@@ -331,7 +331,7 @@ def coefficient_of(addend: Dim, dim: Dim) -> int:
 def shortfall(length: Dim, known: Mapping[Size, int]) -> int:
     """The steps that the first name of a length needs so that a window finds at least one; 0 where there are enough."""
     names = names_in(length)
-    if not names or value_of(length, known) > 0 or not _shortens(length):
+    if not names or value_of(length, known) > 0 or not shortens(length):
         return 0
     numbers: dict[Size, int] = {name: known[name] for name in names}
     while value_of(length, numbers) <= 0:
@@ -339,17 +339,17 @@ def shortfall(length: Dim, known: Mapping[Size, int]) -> int:
     return numbers[names[0]]
 
 
-def _shortens(length: Dim) -> bool:
+def shortens(length: Dim) -> bool:
     """Whether something is taken off a length."""
     match length:
         case int() | Name() | Tokens() | Steps():
             return False
         case CeilDiv():
-            return _shortens(length.dividend)
+            return shortens(length.dividend)
         case AtLeastZero():
-            return _shortens(length.size)
+            return shortens(length.size)
         case Sum():
-            return any(term.coefficient < 0 or any(map(_shortens, term.factors)) for term in length.terms)
+            return any(term.coefficient < 0 or any(map(shortens, term.factors)) for term in length.terms)
     assert_never(length)
 
 

@@ -1,4 +1,4 @@
-"""`rnnspec.build`: a model's step as a C library, in a folder with all that belongs to it."""
+"""`rnnspec.build`: a model's functions as a C library, in a folder with all that belongs to it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 from rnnspec.deploy.archive import archive
+from rnnspec.deploy.checked_batch import batch_file, checked_batch, checked_sizes
 from rnnspec.deploy.elf_symbols import undefined_symbols
-from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
-from rnnspec.deploy.step_library import StepLibrary, reference, step_library
+from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout, in_c, largest
+from rnnspec.deploy.forward_library import forward_reference
+from rnnspec.deploy.library import Library, library
+from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
+from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.texts import texts
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
@@ -41,6 +45,9 @@ Source: TypeAlias = "Model | str | os.PathLike[str] | bytes"
 
 DEFAULT = "x86-64-v3"
 
+FUNCTIONS = ("step", "forward")
+"""The functions that a library may have, in the order of its header."""
+
 CHECKED_STEPS = 64
 """Steps of `check.bin`."""
 
@@ -50,6 +57,7 @@ class TargetReport:
     """What a target's library takes, in bytes: `code` of instructions, `constants` of weights, `state` of a sequence.
 
     `imports`: the functions that it calls in other libraries; None where the object isn't an ELF, in which they aren't looked up.
+    `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function.
     """
 
     target: str
@@ -57,10 +65,12 @@ class TargetReport:
     constants: int
     state: int
     imports: tuple[str, ...] | None
+    workspace: str | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
-        return {"target": self.target, "code": self.code, "constants": self.constants, "state": self.state, "imports": self.imports}
+        sizes = {"code": self.code, "constants": self.constants, "state": self.state, "workspace": self.workspace}
+        return {"target": self.target, **sizes, "imports": self.imports}
 
 
 def build(
@@ -69,18 +79,21 @@ def build(
     *,
     targets: Sequence[str] = ("x86-64-v3",),
     name: str = "",
+    functions: Sequence[str] = (),
 ) -> tuple[TargetReport, ...]:
-    """Writes a model's step as a C library for some machines: what each takes.
+    """Writes a model as a C library for some machines: what each takes.
 
-    argument  type                       meaning                                                        default
-    --------  -------------------------  -------------------------------------------------------------  -----------------
-    model     `Model`, path or bytes     a model, or the `.rnnc` that it was saved to                   required
-    folder    path                       where the library is written; it isn't there yet, or is empty  required
-    targets   sequence of str            machines, as `rnnspec build --list-targets` lists them         ("x86-64-v3",)
-    name      str                        how all names in C begin                                       the model's name
+    argument   type                       meaning                                                        default
+    ---------  -------------------------  -------------------------------------------------------------  -----------------
+    model      `Model`, path or bytes     a model, or the `.rnnc` that it was saved to                   required
+    folder     path                       where the library is written; it isn't there yet, or is empty  required
+    targets    sequence of str            machines, as `rnnspec build --list-targets` lists them         ("x86-64-v3",)
+    name       str                        how all names in C begin                                       the model's name
+    functions  sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
 
-    The folder has `include/<name>.h`, for each target an object file, a static library and `check.bin` with inputs and the bits that they
-    must give, `example.c`, which compares them, files for CMake and pkg-config, and `report.json`. The same model gives the same bytes.
+    The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
+    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. The same model gives
+    the same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
 
@@ -102,20 +115,46 @@ def build(
     saved = model_file.load(content)
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
-    layout = step_layout(compilation.signature, _prefix(name, compilation))
-    given = _checked_steps(layout)
-    libraries = [step_library(compilation, saved.weights, layout, machine) for machine in machines]
-    reports = tuple(_report(compilation, layout, library) for library in libraries)
+    step, forward = _layouts(compilation, _prefix(name, compilation), functions)
+    libraries = [library(compilation, saved.weights, machine, step=step, forward=forward) for machine in machines]
+    reports = tuple(_report(compilation, step, forward, each) for each in libraries)
     with new_folder(Path(folder)) as inside:
-        for library in libraries:
-            expected = reference(compilation, saved.weights, layout, library.target, given)
-            _write_target(inside / library.target.name, layout, library, _check_file(layout, given, expected))
+        for each in libraries:
+            _write_target(inside / each.target.name, each, _checks(compilation, saved.weights, each.target, step, forward))
         digest = hashlib.sha256(_model_bytes(saved)).hexdigest()
-        for path, text in texts(layout, compilation.signature.model, digest, [machine.name for machine in machines]).items():
+        names = [machine.name for machine in machines]
+        workspace = largest(each.workspace for each in libraries if each.workspace is not None)
+        checked = None if forward is None else checked_sizes(compilation.signature, forward)
+        written = texts(compilation.signature.model, digest, names, step=step, forward=forward, workspace=workspace, checked=checked)
+        for path, text in written.items():
             (inside / path).parent.mkdir(exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
         (inside / "report.json").write_text(json.dumps([each.as_dict() for each in reports], indent=2) + "\n", encoding="utf-8")
     return reports
+
+
+def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> tuple[StepLayout | None, ForwardLayout | None]:
+    """The C side of the functions that are asked for; of a step if the model has one, else of a forward call, if none is named."""
+    for each in functions:
+        if each not in FUNCTIONS:
+            raise CannotBuild(no_such_name("function", each, FUNCTIONS))
+    wanted = functions or (("forward",) if step_problem(model.signature) else ("step",))
+    step = step_layout(model.signature, prefix) if "step" in wanted else None
+    return step, forward_layout(model.signature, prefix) if "forward" in wanted else None
+
+
+def _checks(
+    model: Compilation, weights: Mapping[str, Array], target: Target, step: StepLayout | None, forward: ForwardLayout | None
+) -> Mapping[str, bytes]:
+    """The files, by their names, of inputs and the outputs that a target must give."""
+    files: dict[str, bytes] = {}
+    if step is not None:
+        given = _checked_steps(step)
+        files["check.bin"] = _check_file(step, given, reference(model, weights, step, target, given))
+    if forward is not None:
+        batch = checked_batch(model.signature, forward)
+        files["check_forward.bin"] = batch_file(batch, forward, forward_reference(model, weights, target, batch))
+    return files
 
 
 def _target(name: str) -> Target:
@@ -167,20 +206,22 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
     return struct.pack("<I", CHECKED_STEPS) + b"".join(row[step].tobytes() for step in range(CHECKED_STEPS) for row in little)
 
 
-def _report(model: Compilation, layout: StepLayout, library: StepLibrary) -> TargetReport:
-    imports = undefined_symbols(library.object_code) if library.target.object_format == "ELF" else None
-    code = model.backend.code_bytes(library.object_code)
-    return TargetReport(library.target.name, code, library.constants, layout.state_bytes, imports)
+def _report(model: Compilation, step: StepLayout | None, forward: ForwardLayout | None, made: Library) -> TargetReport:
+    imports = undefined_symbols(made.object_code) if made.target.object_format == "ELF" else None
+    code = model.backend.code_bytes(made.object_code)
+    workspace = None if forward is None or made.workspace is None else in_c(made.workspace, forward.names)
+    return TargetReport(made.target.name, code, made.constants, 0 if step is None else step.state_bytes, imports, workspace)
 
 
-def _write_target(folder: Path, layout: StepLayout, library: StepLibrary, check: bytes) -> None:
+def _write_target(folder: Path, made: Library, checks: Mapping[str, bytes]) -> None:
     folder.mkdir()
-    member = f"{layout.prefix}.o"
-    (folder / member).write_bytes(library.object_code)
-    bsd = library.target.object_format == "MachO"
-    symbols = [f"_{symbol}" if bsd else symbol for symbol in library.symbols]
-    (folder / f"lib{layout.prefix}.a").write_bytes(archive(member, library.object_code, symbols, bsd=bsd))
-    (folder / "check.bin").write_bytes(check)
+    member = f"{made.prefix}.o"
+    (folder / member).write_bytes(made.object_code)
+    bsd = made.target.object_format == "MachO"
+    symbols = [f"_{symbol}" if bsd else symbol for symbol in made.symbols]
+    (folder / f"lib{made.prefix}.a").write_bytes(archive(member, made.object_code, symbols, bsd=bsd))
+    for name, content in checks.items():
+        (folder / name).write_bytes(content)
 
 
 @contextmanager

@@ -19,8 +19,14 @@ WORDS = re.compile(
 )
 """The words of C and C++, which can't be names."""
 
-PARAMETERS = frozenset({"state", "steps"})
-"""The names of a step's parameters beside its inputs and outputs."""
+FORWARD_PARAMETERS = frozenset({"batch", "workspace", "bytes"})
+"""The names of a forward call's parameters beside inputs, outputs and lengths."""
+
+PARAMETERS = frozenset({"state", "steps"}) | FORWARD_PARAMETERS
+"""The names of parameters that no input has, and no output."""
+
+MOST_IDS = 2**31
+"""What int32 ids of no table are below."""
 
 
 class CannotBuild(ValueError):
@@ -64,21 +70,36 @@ def identifier(name: str) -> str:
 
 def step_layout(signature: Signature, prefix: str) -> StepLayout:
     """The C side of a model's step; CannotBuild where it can't stream, needs more than a step's own inputs, or names clash."""
-    if problem := _problem(signature):
+    if problem := step_problem(signature):
         raise CannotBuild(f"model {signature.model}: {problem}")
     states = tuple(Field(identifier(state.name), state.name, state.width) for state in signature.stream.states)
-    inputs = tuple(Field(identifier(source.name), source.name, _width(source), source.vocabulary) for source in signature.inputs)
+    refuse_clashes("states", (each.name for each in states))
+    inputs, outputs = fields(signature)
+    return StepLayout(prefix, *element(signature), states, inputs, outputs)
+
+
+def element(signature: Signature) -> tuple[str, int]:
+    """The type of numbers in C, and its bytes."""
+    return ("double", 8) if signature.dtype == "float64" else ("float", 4)
+
+
+def fields(signature: Signature) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
+    """The inputs and the outputs, of which an input and an output may be of one name in a model."""
+    inputs = tuple(Field(identifier(source.name), source.name, _width(source), _vocabulary(source)) for source in signature.inputs)
     shown = tuple(Field(identifier(output.name), output.name, output.width) for output in signature.outputs)
-    # An input and an output may be of one name in a model.
     taken = {each.name for each in inputs} | PARAMETERS
     outputs = tuple(Field(f"{each.name}_out", each.source, each.width) if each.name in taken else each for each in shown)
-    _refuse_clashes("states", (each.name for each in states))
-    _refuse_clashes("inputs and outputs", (*(each.name.upper() for each in (*inputs, *outputs)), *(name.upper() for name in PARAMETERS)))
-    element, size = ("double", 8) if signature.dtype == "float64" else ("float", 4)
-    return StepLayout(prefix, element, size, states, inputs, outputs)
+    refuse_clashes("inputs and outputs", (*(each.name.upper() for each in (*inputs, *outputs)), *(name.upper() for name in PARAMETERS)))
+    return inputs, outputs
 
 
-def _problem(signature: Signature) -> str:
+def _vocabulary(source: InputSignature) -> int | None:
+    """The number that is too large for ids, which int32 hold."""
+    return (MOST_IDS if source.vocabulary is None else source.vocabulary) if source.integer else None
+
+
+def step_problem(signature: Signature) -> str:
+    """The reason why a library can't do a model's step; empty if it can."""
     stream = signature.stream
     if stream.refusal:
         return f"it can't stream, and a library's step is a stream's: {stream.refusal}"
@@ -99,7 +120,8 @@ def _width(source: InputSignature) -> int:
     return last
 
 
-def _refuse_clashes(what: str, names: Iterable[str]) -> None:
+def refuse_clashes(what: str, names: Iterable[str]) -> None:
+    """CannotBuild where two of the names are the same; `what` they are."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise CannotBuild(f"{what}: several would be called `{twice[0]}` in C")

@@ -1,71 +1,114 @@
-"""The texts of a library's folder: header, example, what CMake and pkg-config read."""
+"""The texts of a library's folder: header, what CMake and pkg-config read, and the example of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rnnspec.backend.protocol import BAD_ID, OK
+from rnnspec.backend.protocol import BAD_ID, BAD_LENGTH, BAD_SIZE, OK, WORKSPACE_TOO_SMALL
 from rnnspec.backend.templates import render
+from rnnspec.contract.dimensions import Dim
+from rnnspec.deploy.forward_layout import ForwardLayout
+from rnnspec.deploy.forward_texts import forward_example, forward_header
 from rnnspec.deploy.step_layout import Field, StepLayout
 from rnnspec.version import __version__
 
+STEP_CODES = {"OK": OK, "BAD_ID": BAD_ID}
 
-def texts(layout: StepLayout, model: str, digest: str, targets: Sequence[str]) -> Mapping[str, str]:
-    """The texts by their paths in the folder; `digest`: of the model, the same for all targets."""
+FORWARD_CODES = {
+    "OK": OK,
+    "WORKSPACE_TOO_SMALL": WORKSPACE_TOO_SMALL,
+    "BAD_SIZE": BAD_SIZE,
+    "BAD_LENGTH": BAD_LENGTH,
+    "BAD_ID": BAD_ID,
+}
+"""What the functions give, by the names in C."""
+
+
+def texts(
+    model: str,
+    digest: str,
+    targets: Sequence[str],
+    *,
+    step: StepLayout | None = None,
+    forward: ForwardLayout | None = None,
+    workspace: Dim = 0,
+    checked: Mapping[str, int] | None = None,
+) -> Mapping[str, str]:
+    """The texts by their paths in the folder.
+
+    `digest`: of the model, the same for all targets. `step`, `forward`: of the functions that the library has. `workspace`: the bytes
+    that a forward call needs on any of the targets; `checked`: the sizes of its example's batch by their names in C.
+    """
+    layout = step or forward
+    assert layout is not None
     prefix, upper = layout.prefix, layout.prefix.upper()
-    state = f"{prefix}_state *state"
-    parameters = [state, *(_parameter(each, layout, constant=True) for each in layout.inputs)]
-    parameters += [_parameter(each, layout, constant=False) for each in layout.outputs]
-    rows = [state, *(f"const {_type(each, layout)} *{each.name}" for each in layout.inputs)]
-    rows += [f"{layout.element} *{each.name}" for each in layout.outputs]
-    states = [f"    {layout.element} {each.name}[{each.width}];" for each in layout.states]
+    functions = [*([_step_header(step)] if step else []), *([forward_header(forward, workspace)] if forward else [])]
+    codes = {**(FORWARD_CODES if forward else {}), **(STEP_CODES if step else {})}
     values: dict[str, object] = {
         "prefix": prefix,
         "upper": upper,
         "model": model,
         "version": __version__,
         "digest": digest,
-        "ok": OK,
-        "bad_id": BAD_ID,
-        "widths": "\n".join(f"#define {_width(each, layout)} {each.width}" for each in (*layout.inputs, *layout.outputs)),
-        "states": "\n".join(states) or "    char none; /* this model carries nothing from step to step */",
-        "parameters": ", ".join(parameters),
-        "parameters_of_several": ", ".join((*rows, "size_t steps")),
+        "codes": "\n".join(f"#define {upper}_{name} {code}" for name, code in codes.items()),
+        "widths": "\n".join(f"#define {width(each, layout)} {each.width}" for each in (*layout.inputs, *layout.outputs)),
+        "functions": "\n".join(functions),
         "targets": ", ".join(targets),
         "first": targets[0],
         "opened": "{",
         "closed": "}",
-        **_example(layout),
     }
     return {
         f"include/{prefix}.h": render("library.h.j2", values),
-        "example.c": render("library_example.c.j2", values),
+        **({"example.c": render("library_example.c.j2", _example(step))} if step else {}),
+        **({"example_forward.c": forward_example(forward, checked or {})} if forward else {}),
         f"{prefix}-config.cmake": render("library_config.cmake.j2", values),
         f"{prefix}.pc": render("library.pc.j2", values),
     }
 
 
-def _type(each: Field, layout: StepLayout) -> str:
+def _step_header(layout: StepLayout) -> str:
+    state = f"{layout.prefix}_state *state"
+    parameters = [state, *(_parameter(each, layout, constant=True) for each in layout.inputs)]
+    parameters += [_parameter(each, layout, constant=False) for each in layout.outputs]
+    rows = [state, *(f"const {c_type(each, layout)} *{each.name}" for each in layout.inputs)]
+    rows += [f"{layout.element} *{each.name}" for each in layout.outputs]
+    states = [f"    {layout.element} {each.name}[{each.width}];" for each in layout.states]
+    values: dict[str, object] = {
+        "prefix": layout.prefix,
+        "states": "\n".join(states) or "    char none; /* this model carries nothing from step to step */",
+        "parameters": ", ".join(parameters),
+        "parameters_of_several": ", ".join((*rows, "size_t steps")),
+    }
+    return render("library_step.h.j2", values)
+
+
+def c_type(each: Field, layout: StepLayout | ForwardLayout) -> str:
+    """The type of an input's or output's numbers."""
     return layout.element if each.vocabulary is None else "int32_t"
 
 
-def _width(each: Field, layout: StepLayout) -> str:
+def width(each: Field, layout: StepLayout | ForwardLayout) -> str:
+    """The macro of the numbers of a step."""
     return f"{layout.prefix.upper()}_{each.name.upper()}_WIDTH"
 
 
 def _parameter(each: Field, layout: StepLayout, *, constant: bool) -> str:
-    return f"{'const ' if constant else ''}{_type(each, layout)} {each.name}[{_width(each, layout)}]"
+    return f"{'const ' if constant else ''}{c_type(each, layout)} {each.name}[{width(each, layout)}]"
 
 
-def _example(layout: StepLayout) -> Mapping[str, str]:
+def _example(layout: StepLayout) -> Mapping[str, object]:
     """What the example does with the inputs and outputs of a step."""
-    both = (*layout.inputs, *layout.outputs)
-    declared = [f"        {_type(each, layout)} {each.name}[{_width(each, layout)}];" for each in both]
-    declared += [f"        {layout.element} expected_{each.name}[{_width(each, layout)}];" for each in layout.outputs]
-    read = [each.name for each in layout.inputs] + [f"expected_{each.name}" for each in layout.outputs]
+    given = [(f"given_{each.name}", each) for each in layout.inputs]
+    got = [(f"got_{each.name}", each) for each in layout.outputs]
+    expected = [(f"expected_{each.name}", each) for each in layout.outputs]
+    declared = [f"        {c_type(each, layout)} {name}[{width(each, layout)}];" for name, each in (*given, *got, *expected)]
+    pairs = ((mine, right) for (mine, _), (right, _) in zip(got, expected, strict=True))
     return {
+        "prefix": layout.prefix,
+        "upper": layout.prefix.upper(),
         "declarations": "\n".join(declared),
-        "reads": " || ".join(f"fread({name}, sizeof {name}, 1, file) != 1" for name in read),
-        "arguments": ", ".join(("&state", *(each.name for each in both))),
-        "compared": " || ".join(f"memcmp({each.name}, expected_{each.name}, sizeof {each.name}) != 0" for each in layout.outputs),
+        "reads": " || ".join(f"fread({name}, sizeof {name}, 1, file) != 1" for name, _ in (*given, *expected)),
+        "arguments": ", ".join(("&state", *(name for name, _ in (*given, *got)))),
+        "compared": " || ".join(f"memcmp({mine}, {right}, sizeof {mine}) != 0" for mine, right in pairs),
     }

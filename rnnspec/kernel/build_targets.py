@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Intrinsic, Target
 
 # No vector registers: the lanes are how far loops are unrolled, and registers are counted in such groups. Caches are small, if any.
@@ -24,6 +25,8 @@ _SMALL = Target(
     first_level_bytes=2**14,
     second_level_bytes=2**14,
     relocation="static",
+    slot_alignment=8,
+    slot_gap=0,
 )
 
 # Neither has an instruction for a thread that waits, of all its processors at least.
@@ -39,6 +42,7 @@ _WASM = replace(
     fused_multiply_add=False,
     pause=_NOTHING,
     object_format="Wasm",
+    slot_alignment=16,
     first_level_bytes=2**15,
     second_level_bytes=2**19,
 )
@@ -56,6 +60,8 @@ _RISCV = replace(
     second_level_bytes=2**17,
     relocation="pic",
     abi="lp64d",
+    slot_alignment=ALIGNMENT,
+    slot_gap=SLOT_GAP,
 )
 
 _DESCRIBED = (
@@ -91,6 +97,8 @@ _DESCRIBED = (
         second_level_bytes=2**14,
         relocation="static",
         abi="ilp32f",
+        slot_alignment=8,
+        slot_gap=0,
     ),
     _RISCV,
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Literal, TypeAlias
 
+from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
 from rnnspec.contract.target_names import TARGET_VARIABLE, BuildTargetName, TargetName
 from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
@@ -66,7 +67,7 @@ class Target:
     nothing to gain by it. `needs`: features, by LLVM's names, without which a machine of the architecture isn't this one.
     `first_level_bytes`, `second_level_bytes`: a core's caches. `relocation`: whether code may lie anywhere ("pic") or where it is linked
     to ("static"); `abi`: how numbers are passed, by LLVM's name, where the triple doesn't say. `widens_half`: whether an instruction makes
-    float32 of float16.
+    float32 of float16. `slot_alignment`, `slot_gap`: of a workspace's parts, see `contract.arena`; small ones where there is no cache.
     """
 
     name: TargetName | BuildTargetName
@@ -88,6 +89,8 @@ class Target:
     relocation: Literal["pic", "static"] = "pic"
     abi: str = ""
     widens_half: bool = False
+    slot_alignment: int = ALIGNMENT
+    slot_gap: int = SLOT_GAP
 
     def lanes(self, dtype: DType) -> int:
         """Elements of a vector register."""

@@ -8,7 +8,7 @@ from rnnspec.backend.llvm_cpu import entry, exports, objects, sequence_losses, u
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.backend.llvm_cpu.python_call import SYMBOL, emit_python_call, imported_functions
-from rnnspec.backend.protocol import SCHEDULE, Emitted, StepExport
+from rnnspec.backend.protocol import SCHEDULE, Emitted, LibraryExport
 from rnnspec.contract.executable import Formula
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.diagnostics import InternalError
@@ -124,9 +124,9 @@ class LlvmCpu:
             raise InternalError(f"there is no loss of sequences named {name}")
         return Emitted(sequence_losses.emit_sequence_loss(name, dtype, target), (sequence_losses.SYMBOLS[name],))
 
-    def emit_step(self, kernels: Kernels, export: StepExport) -> Emitted:
-        """LLVM text of the functions of `protocol.StepExport`, for a target of any width of addresses."""
-        return Emitted(exports.emit_step(kernels, export), exports.symbols(export))
+    def emit_library(self, export: LibraryExport, target: Target) -> Emitted:
+        """LLVM text of the functions of `protocol.LibraryExport`, for a target of any width of addresses."""
+        return Emitted(exports.emit_library(export, target), exports.symbols(export))
 
     def emit_python_call(self, target: Target) -> Emitted:
         """LLVM text of a CPython builtin; `imports` are the functions of CPython's C API in it."""

@@ -31,8 +31,13 @@ def emit_call_packing() -> str:
     `void rnnspec.call.value(ptr output, ptr absent, ptr place)` puts a new reference to an `OutputRecord`'s value in a place, or to
     the object `absent` where it has none.
     """
-    functions = (_source(), _index(), _shown(), _held(), _clock(), _pack(), _run(), _value())
-    return "\n".join(each.text() for each in functions)
+    functions = (_source(), _held(), _clock(), _pack(), _run(), _value())
+    return "\n".join((emit_index(), *(each.text() for each in functions)))
+
+
+def emit_index() -> str:
+    """`void rnnspec.call.index(ptr record)` makes the index of an `IndexRecord`, with what `emit_call_windows` has."""
+    return "\n".join(each.text() for each in (_index(), _shown()))
 
 
 def _source() -> FunctionWriter:

@@ -14,7 +14,6 @@ from rnnspec.backend.llvm_cpu.segments import Segment, begin_sums, keep_states, 
 from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
-from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
 from rnnspec.contract.dimensions import Dim, Name, Size, Steps, Tokens
 from rnnspec.contract.native_function import Space
 from rnnspec.frozen import frozen
@@ -81,20 +80,48 @@ class _Entry:
         return self.writer.text()
 
 
+CONSTANTS = "@constants"
+"""The weights, and what is prepared of them, where they are in the module itself."""
+
+
+def passed_arenas(calls: CallingConvention, constants: Mapping[str, int] | None) -> tuple[Space, ...]:
+    """The arenas of which a table has the address: all, but for those that are constants of the module."""
+    own = (Space.WEIGHT, Space.PREPARED) if constants is not None else ()
+    return tuple(space for space in calls.arenas if space not in own)
+
+
 def _begin(
-    name: str, parameters: Sequence[str], function: KernelFunction, calls: CallingConvention, target: Target, library: Library
+    name: str,
+    parameters: Sequence[str],
+    function: KernelFunction,
+    calls: CallingConvention,
+    target: Target,
+    library: Library,
+    constants: Mapping[str, int] | None = None,
 ) -> _Entry:
-    writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims", *parameters], linkage="dso_local")
+    linkage = "dso_local" if constants is None else "internal"
+    writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims", *parameters], linkage=linkage)
     vectors = Vectors(writer, target, function.dtype, library)
     state = begin_flushing(vectors)
     sizes = _dims(writer, calls)
-    return _Entry(vectors, _buffer_registers(vectors, function, calls, sizes), sizes, state)
+    return _Entry(vectors, _buffer_registers(vectors, function, calls, sizes, constants), sizes, state)
 
 
-def emit_entry(function: KernelFunction, calls: Sequence[NestCall], target: Target, library: Library, *, clocks: Clocks | None) -> str:
-    """The entry point for one thread, which calls the nests one after the other."""
+def emit_entry(
+    function: KernelFunction,
+    calls: Sequence[NestCall],
+    target: Target,
+    library: Library,
+    *,
+    clocks: Clocks | None,
+    constants: Mapping[str, int] | None = None,
+) -> str:
+    """The entry point for one thread, which calls the nests one after the other.
+
+    `constants`: of a library, the places of weights, and of what is prepared of them, in `CONSTANTS`; the function is its own alone.
+    """
     passing = calling_convention(function)
-    entry = _begin(symbol(function.name), (), function, passing, target, library)
+    entry = _begin(symbol(function.name), (), function, passing, target, library, constants)
     if clocks:
         slot = entry.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {len(passing.buffers) + len(passing.arenas)}", "p")
         entry.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
@@ -377,37 +404,48 @@ def _dims(entry: FunctionWriter, calls: CallingConvention) -> dict[Size, str]:
     return sizes
 
 
-def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: CallingConvention, sizes: Mapping[Size, str]) -> dict[str, str]:
+def _buffer_registers(
+    vectors: Vectors,
+    function: KernelFunction,
+    calls: CallingConvention,
+    sizes: Mapping[Size, str],
+    constants: Mapping[str, int] | None,
+) -> dict[str, str]:
     entry = vectors.writer
+    passed = passed_arenas(calls, constants)
     pointers: list[str] = []
-    for position in range(len(calls.buffers) + len(calls.arenas)):
+    for position in range(len(calls.buffers) + len(passed)):
         slot = entry.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {position}", "p")
         pointers.append(entry.assign(f"load ptr, ptr {slot}", "pointer"))
     registers = {buffer.name: pointer for buffer, pointer in zip(calls.buffers, pointers, strict=False)}
-    arenas = dict(zip(calls.arenas, pointers[len(calls.buffers) :], strict=True))
+    arenas = dict(zip(passed, pointers[len(calls.buffers) :], strict=True))
     plans = {Space.SCRATCH: calls.scratch, Space.TAPE: calls.tape, Space.PREPARED: calls.prepared}
-    slots = {space: _slot_registers(entry, arenas[space], plan, sizes) for space, plan in plans.items() if space in arenas}
+    slots = {space: _slot_registers(vectors, arenas[space], plan, sizes) for space, plan in plans.items() if space in arenas}
     for buffer in function.buffers:
-        if buffer.space in slots and buffer.name in plans[buffer.space].slot_of:
+        if constants is not None and buffer.name in constants:
+            place = constants[buffer.name]
+            registers[buffer.name] = entry.assign(f"getelementptr inbounds i8, ptr {CONSTANTS}, i64 {place}", "p")
+        elif buffer.space in slots and buffer.name in plans[buffer.space].slot_of:
             registers[buffer.name] = slots[buffer.space][plans[buffer.space].slot_of[buffer.name]]
-        elif buffer.space in (Space.WEIGHT, Space.GRADIENT):
+        elif buffer.space in (Space.WEIGHT, Space.GRADIENT) and buffer.space in arenas:
             offset = buffer.offset * ELEMENT_BYTES[buffer.dtype]
             registers[buffer.name] = entry.assign(f"getelementptr inbounds i8, ptr {arenas[buffer.space]}, i64 {offset}", "p")
     return registers
 
 
-def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mapping[Size, str]) -> list[str]:
-    """Each slot's address: the sizes before it, as `Slot.size` counts them."""
+def _slot_registers(vectors: Vectors, arena: str, plan: Plan, sizes: Mapping[Size, str]) -> list[str]:
+    """Each slot's address: the sizes before it, as `Slot.size` counts them, with the target's alignment and gap."""
+    entry, align, gap = vectors.writer, vectors.target.slot_alignment, vectors.target.slot_gap
     registers: list[str] = []
     offset = "0"
     for slot in plan.slots:
         registers.append(entry.assign(f"getelementptr inbounds i8, ptr {arena}, i64 {offset}", "slot"))
         if isinstance(slot.rows, int):
-            size: str | int = slot.size({})
+            size: str | int = -(-max(slot.rows, 1) * slot.row_bytes // align) * align + gap
         else:
             rows = sizes[slot.rows]
             some = entry.assign(f"select i1 {entry.assign(f'icmp sgt i64 {rows}, 1')}, i64 {rows}, i64 1", "rows")
-            bytes_ = entry.add(entry.multiply(some, slot.row_bytes), ALIGNMENT - 1)
-            size = entry.add(entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}"), SLOT_GAP, "size")
+            bytes_ = entry.add(entry.multiply(some, slot.row_bytes), align - 1)
+            size = entry.add(entry.assign(f"and i64 {bytes_}, {-align}"), gap, "size")
         offset = entry.add(offset, size)
     return registers

@@ -1,4 +1,4 @@
-"""A step of one sequence as functions of a C library: no tables of pointers, no memory but the caller's and the stack."""
+"""A C library's functions: here the step of one sequence, without tables of pointers and with no memory but the caller's and the stack."""
 
 from __future__ import annotations
 
@@ -7,38 +7,53 @@ from dataclasses import replace
 
 from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.denormals import begin_flushing, end_flushing
+from rnnspec.backend.llvm_cpu.entry import CONSTANTS
+from rnnspec.backend.llvm_cpu.forward_exports import emit_forward, forward_symbols
+from rnnspec.backend.llvm_cpu.forward_inputs import is_id
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
 from rnnspec.backend.llvm_cpu.module import emit_nests, module_text
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
-from rnnspec.backend.protocol import BAD_ID, OK, StepExport
+from rnnspec.backend.protocol import BAD_ID, OK, LibraryExport, StepExport
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.native_function import STATE, Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.kernel.memory import Plan, buffers_of, plan_scratch
 from rnnspec.kernel.nodes import Buffer, KernelFunction
-from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 
-def symbols(export: StepExport) -> tuple[str, ...]:
+def symbols(export: LibraryExport) -> tuple[str, ...]:
+    """The names of a library's functions."""
+    step = step_symbols(export.prefix) if export.step else ()
+    return (*step, *(forward_symbols(export.prefix) if export.forward else ()))
+
+
+def step_symbols(prefix: str) -> tuple[str, str]:
     """The names of the functions for one step and for several."""
-    return f"{export.prefix}_step", f"{export.prefix}_steps"
+    return f"{prefix}_step", f"{prefix}_steps"
 
 
-def emit_step(kernels: Kernels, export: StepExport) -> str:
-    """The LLVM text of a library's step, see `StepExport`."""
-    function, target, library = kernels.function, kernels.target, Library()
-    vectors = Vectors(FunctionWriter("", ()), target, function.dtype, library)
-    parts, calls = emit_nests(function, vectors)
-    parts.append(_one_step(function, calls, export, vectors))
-    parts += [_entry(export, vectors, several=several) for several in (False, True)]
-    return module_text([_constants(export, target), *merge_functions(parts)], target, function.dtype, library)
+def emit_library(export: LibraryExport, target: Target) -> str:
+    """The LLVM text of a library, see `LibraryExport`."""
+    exported = [each for each in (export.step, export.forward) if each is not None]
+    dtype = exported[0].kernels.function.dtype
+    library = Library()
+    vectors = Vectors(FunctionWriter("", ()), target, dtype, library)
+    parts: list[str] = []
+    if export.step is not None:
+        function = export.step.kernels.function
+        nests, calls = emit_nests(function, vectors)
+        parts += [*nests, _one_step(function, calls, export, export.step, vectors)]
+        parts += [_entry(export, vectors, several=several) for several in (False, True)]
+    if export.forward is not None:
+        parts += emit_forward(export, export.forward, vectors)
+    return module_text([_constants(export, target), *merge_functions(parts)], target, dtype, library)
 
 
-def _constants(export: StepExport, target: Target) -> str:
+def _constants(export: LibraryExport, target: Target) -> str:
     literal = "".join(f"\\{byte:02X}" for byte in export.constants)
-    return f'@constants = internal constant [{len(export.constants)} x i8] c"{literal}", align {alignment(target)}'
+    return f'{CONSTANTS} = internal constant [{len(export.constants)} x i8] c"{literal}", align {alignment(target)}'
 
 
 def alignment(target: Target) -> int:
@@ -46,34 +61,34 @@ def alignment(target: Target) -> int:
     return max(16, target.vector_bytes)
 
 
-def _pointers(export: StepExport) -> list[str]:
+def _pointers(export: LibraryExport) -> list[str]:
     """The parameters of all functions."""
     given = (f"%in.{number}" for number in range(len(export.inputs)))
     shown = (f"%out.{number}" for number in range(len(export.outputs)))
     return ["%state", *given, *shown]
 
 
-def _one_step(function: KernelFunction, calls: Sequence[NestCall], export: StepExport, vectors: Vectors) -> str:
+def _one_step(function: KernelFunction, calls: Sequence[NestCall], export: LibraryExport, step: StepExport, vectors: Vectors) -> str:
     """The nests one after the other. New states lie on the stack until all old ones were read."""
     target, buffers = vectors.target, {buffer.name: buffer for buffer in function.buffers}
     used = dict.fromkeys(name for node in function.nodes for name in buffers_of(node))
     writer = FunctionWriter(f"{export.prefix}.step", [f"ptr noalias {pointer}" for pointer in _pointers(export)])
     plan = plan_scratch(function)
-    places, size = _stack(plan, export.state_bytes, alignment(target))
+    places, size = _stack(plan, step.state_bytes, alignment(target))
     stack = writer.assign(f"alloca [{max(size, 1)} x i8], align {alignment(target)}", "stack")
     scratch = {name: places[slot] for name, slot in plan.slot_of.items()}
     registers: dict[str, str] = {}
     for buffer in (buffers[name] for name in used):
-        base, place = _home(buffer, export, stack, scratch)
+        base, place = _home(buffer, export, step, stack, scratch)
         registers[buffer.name] = writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {place}", "b")
     for call in calls:
         sizes = [_number(size) for size in (call.size, *call.further)]
         arguments = [*(f"ptr {registers[name]}" for name in call.buffers), "i64 0", *(f"i64 {size}" for size in sizes)]
         writer.do(f"call void @{quoted(call.name)}({', '.join(arguments)})")
-    if export.state_bytes:
+    if step.state_bytes:
         vectors.library.declarations["declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"] = None
         size_of_element = ELEMENT_BYTES[function.dtype]
-        copied = f"ptr align {size_of_element} %state, ptr align {size_of_element} {stack}, i64 {export.state_bytes}, i1 false"
+        copied = f"ptr align {size_of_element} %state, ptr align {size_of_element} {stack}, i64 {step.state_bytes}, i1 false"
         writer.do(f"call void @llvm.memcpy.p0.p0.i64({copied})")
     return writer.text()
 
@@ -95,33 +110,33 @@ def _stack(plan: Plan, state_bytes: int, align: int) -> tuple[list[int], int]:
     return places, end
 
 
-def _home(buffer: Buffer, export: StepExport, stack: str, scratch: Mapping[str, int]) -> tuple[str, int]:
+def _home(buffer: Buffer, export: LibraryExport, step: StepExport, stack: str, scratch: Mapping[str, int]) -> tuple[str, int]:
     """The base and the place in bytes of a buffer."""
     _, _, name = buffer.name.partition(".")
     given, shown = [source.name for source in export.inputs], [output.name for output in export.outputs]
     match buffer.space:
         case Space.WEIGHT | Space.PREPARED:
-            return "@constants", export.places[buffer.name]
+            return CONSTANTS, step.places[buffer.name]
         case Space.SCRATCH:
             return stack, scratch[buffer.name]
-        case Space.INPUT if name in export.states:
-            return "%state", export.states[name]
+        case Space.INPUT if name in step.states:
+            return "%state", step.states[name]
         case Space.INPUT:
             return f"%in.{given.index(name)}", 0
         case Space.OUTPUT if buffer.name.startswith(STATE):
-            return stack, export.states[name]
+            return stack, step.states[name]
         case Space.OUTPUT:
             return f"%out.{shown.index(name)}", 0
         case _:
             raise InternalError(f"a library's step reads or writes {buffer.name}: {buffer.space.value}")
 
 
-def _entry(export: StepExport, vectors: Vectors, *, several: bool) -> str:
+def _entry(export: LibraryExport, vectors: Vectors, *, several: bool) -> str:
     """The function for one step or several: checks ids, then runs the steps with denormals off."""
     target = vectors.target
     size = f"i{target.pointer_bits}"
     parameters = [*(f"ptr {pointer}" for pointer in _pointers(export)), *([f"{size} %steps.given"] if several else [])]
-    writer = FunctionWriter(symbols(export)[several], parameters, linkage="dso_local", result="i32")
+    writer = FunctionWriter(step_symbols(export.prefix)[several], parameters, linkage="dso_local", result="i32")
     here = replace(vectors, writer=writer)
     steps = "1"
     if several:
@@ -136,7 +151,7 @@ def _entry(export: StepExport, vectors: Vectors, *, several: bool) -> str:
     return writer.text(writer.assign(f"select i1 {sound}, i32 {OK}, i32 {BAD_ID}", "result"))
 
 
-def _ids_are_sound(export: StepExport, writer: FunctionWriter, steps: str) -> str:
+def _ids_are_sound(export: LibraryExport, writer: FunctionWriter, steps: str) -> str:
     """An i1: whether all ids are in range."""
     sound = "true"
     for number, source in enumerate(export.inputs):
@@ -144,13 +159,13 @@ def _ids_are_sound(export: StepExport, writer: FunctionWriter, steps: str) -> st
             continue
         with writer.carrying_loop("0", steps, 1, [("i1", sound)], "id") as (place, (so_far,), following):
             at = writer.assign(f"getelementptr inbounds i32, ptr %in.{number}, i64 {place}", "p")
-            inside = writer.assign(f"icmp ult i32 {writer.assign(f'load i32, ptr {at}, align 4')}, {source.vocabulary}")
+            inside = is_id(writer, writer.assign(f"load i32, ptr {at}, align 4"), source.vocabulary)
             following.append(writer.assign(f"and i1 {so_far}, {inside}"))
         sound = so_far
     return sound
 
 
-def _advanced(export: StepExport, writer: FunctionWriter, step: str, element: int) -> list[str]:
+def _advanced(export: LibraryExport, writer: FunctionWriter, step: str, element: int) -> list[str]:
     """The addresses of a step's inputs and outputs."""
     rows = zip(_pointers(export)[1:], (*export.inputs, *export.outputs), strict=True)
     sizes = [(base, row.width * (element if row.vocabulary is None else 4)) for base, row in rows]

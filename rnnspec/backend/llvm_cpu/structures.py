@@ -42,6 +42,13 @@ class Record:
         kind: Any = dict(field[:2] for field in self.structure._fields_)[name]
         return self.writer.assign(f"load {_type(kind if element is None else kind._type_)}, ptr {self.place(name, element)}", name)
 
+    def store(self, name: str, value: int | str, element: int | str | None = None) -> None:
+        """Gives a field, or an element of an array in it, its value; of an address, 0 is none."""
+        kind: Any = dict(field[:2] for field in self.structure._fields_)[name]
+        own = _type(kind if element is None else kind._type_)
+        value = "null" if own == "ptr" and value == 0 else value
+        self.writer.do(f"store {own} {value}, ptr {self.place(name, element)}")
+
     def item(self, number: str) -> Record:
         """The structure so many behind this one."""
         address = self.writer.assign(f"getelementptr inbounds {struct_type(self.structure)}, ptr {self.address}, i64 {number}", "p")

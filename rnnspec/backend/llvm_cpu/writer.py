@@ -13,6 +13,7 @@ class FunctionWriter:
         self.name, self._result = name, result
         self._header = f"define {linkage} {result} @{quoted(name)}({', '.join(parameters)}) #0 {{"
         self._lines: list[str] = []
+        self._stack: list[str] = []
         self._count = 0
         self.label = ""
         self.block("entry")
@@ -26,6 +27,12 @@ class FunctionWriter:
         """`%hint.n = text`; the register."""
         register = f"%{self.fresh(hint)}"
         self._lines.append(f"  {register} = {text}")
+        return register
+
+    def on_stack(self, kind: str, hint: str = "stack") -> str:
+        """The address of memory for a type, which the function has from its beginning, wherever this is written."""
+        register = f"%{self.fresh(hint)}"
+        self._stack.append(f"  {register} = alloca {kind}, align 8")
         return register
 
     def do(self, text: str) -> None:
@@ -47,7 +54,8 @@ class FunctionWriter:
 
     def text(self, value: str = "") -> str:
         """The whole definition; `value`: what a function that has a result gives."""
-        return "\n".join([self._header, *self._lines, f"  ret {f'{self._result} {value}' if value else 'void'}", "}"]) + "\n"
+        begin, *lines = self._lines
+        return "\n".join([self._header, begin, *self._stack, *lines, f"  ret {f'{self._result} {value}' if value else 'void'}", "}"]) + "\n"
 
     # Integer arithmetic on i64
 

@@ -1,0 +1,89 @@
+"""The constants of a library: weights, and what is prepared of them, as functions for a target read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from rnnspec.contract.dimensions import Size
+from rnnspec.contract.executable import Array
+from rnnspec.contract.native_function import Space
+from rnnspec.contract.signature import weight_ranges
+from rnnspec.driver.compilation import Compilation
+from rnnspec.kernel.calling_convention import calling_convention
+from rnnspec.kernel.memory import buffers_of
+from rnnspec.kernel.nodes import KernelFunction
+from rnnspec.kernel.target import Target
+from rnnspec.runtime.native.executable import Variant
+from rnnspec.runtime.native.jit import Jit
+from rnnspec.runtime.native.loaded_function import BufferPool, LoadedFunction
+
+
+class Constants:
+    """The bytes that a library's functions read, each part aligned to a vector; equal parts are one."""
+
+    def __init__(self, model: Compilation, weights: Mapping[str, Array], target: Target) -> None:
+        self._host = on_this_machine(model, target)
+        self._flat = flat_weights(self._host, weights)
+        self._align = max(16, target.vector_bytes)
+        self._content = bytearray()
+        self._known: dict[bytes, int] = {}
+
+    @property
+    def content(self) -> bytes:
+        """All parts one after the other."""
+        return bytes(self._content)
+
+    def places(self, variant: Variant, function: KernelFunction) -> Mapping[str, int]:
+        """Adds what a function reads: each buffer's place. What is prepared is made by this machine."""
+        native = self._host.native(variant)
+        loaded = LoadedFunction(native, Jit().load(native.object_code, native.symbols), BufferPool(1))
+        prepared = loaded.prepared(self._flat, 0).memory.bytes
+        plan = calling_convention(self._host.kernels(variant).function).prepared
+        starts = np.cumsum([0, *(slot.size({}) for slot in plan.slots)]).tolist()
+        places: dict[str, int] = {}
+        for name in dict.fromkeys(name for node in function.nodes for name in buffers_of(node)):
+            buffer = function.buffer(name)
+            match buffer.space:
+                case Space.WEIGHT:
+                    part = self._flat[buffer.offset :][: buffer.width * _rows(buffer.rows)].tobytes()
+                case Space.PREPARED:
+                    slot = plan.slots[plan.slot_of[name]]
+                    part = prepared[starts[plan.slot_of[name]] :][: slot.row_bytes * max(1, _rows(slot.rows))].tobytes()
+                case _:
+                    continue
+            places[name] = self._place(part)
+        return places
+
+    def _place(self, part: bytes) -> int:
+        if part not in self._known:
+            self._content += bytes(-len(self._content) % self._align)
+            self._known[part] = len(self._content)
+            self._content += part
+        return self._known[part]
+
+
+def on_this_machine(model: Compilation, target: Target) -> Compilation:
+    """A model for this machine with a target's lanes, tiles and roundings: LLVM makes vectors of any width of those that there are."""
+    host = model.backend.host_target()
+    own = replace(target, triple=host.triple, cpu=host.cpu, features=host.features, architecture=host.architecture)
+    own = replace(own, object_format=host.object_format, pointer_bits=host.pointer_bits, relocation=host.relocation, abi=host.abi)
+    own = replace(own, slot_alignment=host.slot_alignment, slot_gap=host.slot_gap)
+    return Compilation(model.tree, model.graph, model.dtype, own, model.backend)
+
+
+def flat_weights(model: Compilation, weights: Mapping[str, Array]) -> Array:
+    """All weights in one array, as native code takes them."""
+    dtype = np.dtype(model.signature.dtype)
+    places = weight_ranges(model.signature.weights)
+    flat = np.zeros(max((place.stop for place in places.values()), default=0), dtype)
+    for name, place in places.items():
+        flat[place] = np.asarray(weights[name], dtype).ravel()
+    return flat
+
+
+def _rows(rows: int | Size) -> int:
+    assert isinstance(rows, int)  # of weights, and of what is prepared
+    return rows

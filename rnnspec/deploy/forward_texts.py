@@ -1,0 +1,105 @@
+"""The texts of a library's forward call: its part of the header, and its example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rnnspec.backend.templates import render
+from rnnspec.contract.dimensions import BATCH, Dim, Size
+from rnnspec.deploy.forward_layout import ForwardLayout, in_c
+from rnnspec.deploy.step_layout import Field
+from rnnspec.frozen import frozen
+
+
+@frozen
+class _Array:
+    """An array of a call: its name, type and number of elements in C; `given`: as an input, or with an input."""
+
+    name: str
+    type: str
+    elements: str
+    given: bool = True
+
+    @property
+    def own(self) -> str:
+        """Its name in the example, which has variables of its own."""
+        return f"{'given' if self.given else 'got'}_{self.name}"
+
+
+def forward_header(layout: ForwardLayout, workspace: Dim) -> str:
+    """The forward call's part of the header; `workspace`: the bytes that it needs on any of the targets."""
+    names = [*layout.names.values()]
+    cast: Mapping[Size, str] = {size: f"(int64_t)({name})" for size, name in layout.names.items()}
+    sizes = [f"size_t {name}" for name in names]
+    arrays = [f"{'const ' if each.given else ''}{each.type} *{each.name}" for each in _arrays(layout)]
+    values: dict[str, object] = {
+        "prefix": layout.prefix,
+        "upper": layout.prefix.upper(),
+        "sizes": ", ".join(names),
+        "size_parameters": ", ".join(sizes),
+        "workspace": in_c(workspace, cast),
+        "shapes": "\n".join(_shape(each, layout) for each in (*layout.inputs, *layout.outputs)),
+        "parameters": ", ".join((*sizes, *arrays, "void *workspace", "size_t bytes")),
+    }
+    return render("library_forward.h.j2", values)
+
+
+def forward_example(layout: ForwardLayout, checked: Mapping[str, int]) -> str:
+    """The program that runs `check_forward.bin`; `checked`: the sizes of its batch, by their names in C."""
+    sizes = {name: f"checked_{name}" for name in checked}
+    arrays = [*_arrays(layout, sizes)]
+    outputs = [each for each in arrays if not each.given]
+    names = [(each.own, each) for each in arrays if each.given] + [(f"expected_{each.name}", each) for each in outputs]
+    reads = [_read(f"fread(&size, sizeof size, 1, file) != 1 || size != {size}", name) for name, size in sizes.items()]
+    reads += [_read(f"fread({name}, sizeof *{name}, {each.elements}, file) != {each.elements}", each.name) for name, each in names]
+    declared = [f"static {each.type} {name}[{each.elements}];" for name, each in (*names, *((each.own, each) for each in outputs))]
+    compared = [f"    different += memcmp({each.own}, expected_{each.name}, sizeof {each.own}) != 0;" for each in outputs]
+    values: dict[str, object] = {
+        "prefix": layout.prefix,
+        "upper": layout.prefix.upper(),
+        "sizes": "\n".join(f"enum {{ {size} = {checked[name]} }};" for name, size in sizes.items()),
+        "size_names": ", ".join(sizes.values()),
+        "arrays": "\n".join(declared),
+        "reads": "".join(reads).rstrip("\n"),
+        "arguments": ", ".join((*sizes.values(), *(each.own for each in arrays))),
+        "compares": "\n".join(compared),
+        "outputs": len(outputs),
+    }
+    return render("library_example_forward.c.j2", values)
+
+
+def _read(condition: str, name: str) -> str:
+    return render("library_example_read.c.j2", {"condition": condition, "name": name})
+
+
+def _arrays(layout: ForwardLayout, sizes: Mapping[str, str] | None = None) -> Iterator[_Array]:
+    """The arrays of a call, in the order of its parameters; `sizes`: the sizes' names in the example, by those in C."""
+    names: Mapping[Size, str] = {size: (sizes or {}).get(name, name) for size, name in layout.names.items()}
+    for each in layout.inputs:
+        rows = _rows(each, layout, names)
+        yield _Array(each.name, layout.element if each.vocabulary is None else "int32_t", f"{rows} * {_width(each, layout)}")
+        if each.name in layout.times:
+            yield _Array(f"{each.name}_lengths", "int32_t", names[BATCH])
+            yield _Array(f"{each.name}_mask", "uint8_t", rows)
+    for each in layout.outputs:
+        yield _Array(each.name, layout.element, f"{_rows(each, layout, names)} * {_width(each, layout)}", given=False)
+
+
+def _rows(each: Field, layout: ForwardLayout, names: Mapping[Size, str]) -> str:
+    if each.name not in layout.times:
+        return names[BATCH]
+    return f"{names[BATCH]} * {_factor(layout.times[each.name], names)}"
+
+
+def _factor(dim: Dim, names: Mapping[Size, str]) -> str:
+    text = in_c(dim, names)
+    return f"({text})" if " " in text and not text.startswith("(") else text
+
+
+def _shape(each: Field, layout: ForwardLayout) -> str:
+    steps = [in_c(layout.times[each.name], layout.names)] if each.name in layout.times else []
+    return f"   `{each.name}`: ({', '.join(('batch', *steps, _width(each, layout)))})"
+
+
+def _width(each: Field, layout: ForwardLayout) -> str:
+    return f"{layout.prefix.upper()}_{each.name.upper()}_WIDTH"

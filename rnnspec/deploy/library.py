@@ -1,0 +1,99 @@
+"""The object code of a model's functions for any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from rnnspec.backend.protocol import ForwardExport, LibraryExport, LibraryRow, StepExport
+from rnnspec.contract.dimensions import ROWS, Dim, Name, Size, names_in
+from rnnspec.contract.executable import Array
+from rnnspec.deploy.constants import Constants
+from rnnspec.deploy.forward_layout import ForwardLayout
+from rnnspec.deploy.step_layout import StepLayout
+from rnnspec.driver.compilation import Compilation
+from rnnspec.frozen import frozen
+from rnnspec.kernel.calling_convention import sizes_of
+from rnnspec.kernel.fixed_sizes import with_sizes
+from rnnspec.kernel.forward_memory import forward_memory
+from rnnspec.kernel.nodes import KernelFunction
+from rnnspec.kernel.target import Target
+from rnnspec.runtime.native.executable import Variant
+
+STREAM, FORWARD = Variant("stream", False), Variant("forward", False)
+
+
+@frozen
+class Library:
+    """The object code of a model's functions for a target; `prefix`: how their names begin.
+
+    `constants`: the bytes of weights and of what is prepared of them, in the object. `workspace`: the bytes of a forward call's
+    workspace, of the batch and the lengths; None without that function.
+    """
+
+    prefix: str
+    target: Target
+    object_code: bytes
+    symbols: tuple[str, ...]
+    constants: int
+    workspace: Dim | None = None
+
+
+def library(
+    model: Compilation,
+    weights: Mapping[str, Array],
+    target: Target,
+    *,
+    step: StepLayout | None = None,
+    forward: ForwardLayout | None = None,
+) -> Library:
+    """The functions of a model with these weights, as code for a target; of `step` and `forward` those that have a layout."""
+    layout = step or forward
+    assert layout is not None
+    target = fitting(target, layout.bytes)
+    made = Compilation(model.tree, model.graph, model.dtype, target, model.backend)
+    constants = Constants(model, weights, target)
+    sequences = {each.name: each.is_sequence for each in made.signature.inputs}
+    stepping = None if step is None else _step(made, step, constants)
+    calling = None if forward is None else _forward(made, constants)
+    export = LibraryExport(
+        layout.prefix,
+        tuple(LibraryRow(each.source, each.width, each.vocabulary, sequences[each.source]) for each in layout.inputs),
+        tuple(LibraryRow(each.source, each.width) for each in layout.outputs),
+        constants.content,
+        stepping,
+        calling,
+    )
+    emitted = made.backend.emit_library(export, target)
+    object_code = made.backend.assemble(emitted.text, target)
+    workspace = None if calling is None else calling.memory.bytes
+    return Library(export.prefix, target, object_code, emitted.symbols, len(export.constants), workspace)
+
+
+def fitting(target: Target, element_bytes: int) -> Target:
+    """A target of which a vector has two elements at least."""
+    return replace(target, vector_bytes=2 * element_bytes) if target.vector_bytes < 2 * element_bytes else target
+
+
+def _step(made: Compilation, layout: StepLayout, constants: Constants) -> StepExport:
+    kernels = made.kernels(STREAM)
+    function = with_sizes(kernels.function, _ones(kernels.function))
+    prepare = with_sizes(kernels.prepare, _ones(kernels.prepare))
+    starts = np.cumsum([0, *(state.width * layout.bytes for state in layout.states)]).tolist()
+    states = {state.source: start for state, start in zip(layout.states, starts, strict=False)}
+    kernels = replace(kernels, prepare=prepare, function=function)
+    return StepExport(kernels, states, layout.state_bytes, constants.places(STREAM, function))
+
+
+def _forward(made: Compilation, constants: Constants) -> ForwardExport:
+    kernels, target = made.kernels(FORWARD), made.machine()
+    memory = forward_memory(kernels.function, made.signature, target)
+    return ForwardExport(kernels, made.signature, memory, constants.places(FORWARD, kernels.function))
+
+
+def _ones(function: KernelFunction) -> Mapping[Size, int]:
+    """One for each size of a function: a sequence, a step."""
+    dims = [*(buffer.rows for buffer in function.buffers), *(size for node in function.nodes for size in sizes_of(node))]
+    return {name: 1 for dim in dims for name in names_in(dim) if name != ROWS and isinstance(name, Name)}
