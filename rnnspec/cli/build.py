@@ -55,8 +55,12 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     table.add_column("target")
     for heading in ("code", "constants", "state"):
         table.add_column(f"{heading}, bytes", justify="right")
+    module = any(report.module is not None for report in reports)
+    if module:
+        table.add_column(".wasm, bytes", justify="right")
     table.add_column("calls")
     for report in reports:
         sizes = (f"{size:,}" for size in (report.code, report.constants, report.state))
-        table.add_row(report.target, *sizes, "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing")
+        whole = ("" if report.module is None else f"{report.module:,}",) if module else ()
+        table.add_row(report.target, *sizes, *whole, "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing")
     print_table(table)

@@ -20,9 +20,11 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 from rnnspec.deploy.archive import archive
 from rnnspec.deploy.elf_symbols import undefined_symbols
+from rnnspec.deploy.package_texts import package_texts
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
 from rnnspec.deploy.step_library import StepLibrary, reference, step_library
 from rnnspec.deploy.texts import texts
+from rnnspec.deploy.wasm_link import link
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
@@ -49,7 +51,8 @@ CHECKED_STEPS = 64
 class TargetReport:
     """What a target's library takes, in bytes: `code` of instructions, `constants` of weights, `state` of a sequence.
 
-    `imports`: the functions that it calls in other libraries; None where the object isn't an ELF, in which they aren't looked up.
+    `imports`: the functions that it calls in other libraries; None where the object is neither an ELF nor for WebAssembly, in which
+    they aren't looked up. `module`: of the whole `.wasm`; None for other targets.
     """
 
     target: str
@@ -57,10 +60,13 @@ class TargetReport:
     constants: int
     state: int
     imports: tuple[str, ...] | None
+    module: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
-        return {"target": self.target, "code": self.code, "constants": self.constants, "state": self.state, "imports": self.imports}
+        report: dict[str, object] = {"target": self.target, "code": self.code, "constants": self.constants, "state": self.state}
+        report["imports"] = self.imports
+        return report if self.module is None else {**report, "module": self.module}
 
 
 def build(
@@ -80,7 +86,8 @@ def build(
     name      str                        how all names in C begin                                       the model's name
 
     The folder has `include/<name>.h`, for each target an object file, a static library and `check.bin` with inputs and the bits that they
-    must give, `example.c`, which compares them, files for CMake and pkg-config, and `report.json`. The same model gives the same bytes.
+    must give, `example.c`, which compares them, files for CMake and pkg-config, and `report.json`. With a target of WebAssembly it is an
+    npm package as well: a linked `.wasm`, a module of JavaScript and its types. The same model gives the same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
 
@@ -105,13 +112,19 @@ def build(
     layout = step_layout(compilation.signature, _prefix(name, compilation))
     given = _checked_steps(layout)
     libraries = [step_library(compilation, saved.weights, layout, machine) for machine in machines]
-    reports = tuple(_report(compilation, layout, library) for library in libraries)
+    modules = {each.target.name: link(each.object_code, each.symbols).content for each in libraries if each.target.object_format == "Wasm"}
+    reports = tuple(_report(compilation, layout, library, modules.get(library.target.name)) for library in libraries)
     with _new_folder(Path(folder)) as inside:
         for library in libraries:
             expected = reference(compilation, saved.weights, layout, library.target, given)
             _write_target(inside / library.target.name, layout, library, _check_file(layout, given, expected))
+        for target, module in modules.items():
+            (inside / target / f"{layout.prefix}.wasm").write_bytes(module)
         digest = hashlib.sha256(_model_bytes(saved)).hexdigest()
-        for path, text in texts(layout, compilation.signature.model, digest, [machine.name for machine in machines]).items():
+        written = dict(texts(layout, compilation.signature.model, digest, [machine.name for machine in machines]))
+        if modules:
+            written |= package_texts(layout, compilation.signature.model, digest, list(modules))
+        for path, text in written.items():
             (inside / path).parent.mkdir(exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
         (inside / "report.json").write_text(json.dumps([each.as_dict() for each in reports], indent=2) + "\n", encoding="utf-8")
@@ -167,10 +180,11 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
     return struct.pack("<I", CHECKED_STEPS) + b"".join(row[step].tobytes() for step in range(CHECKED_STEPS) for row in little)
 
 
-def _report(model: Compilation, layout: StepLayout, library: StepLibrary) -> TargetReport:
-    imports = undefined_symbols(library.object_code) if library.target.object_format == "ELF" else None
+def _report(model: Compilation, layout: StepLayout, library: StepLibrary, module: bytes | None) -> TargetReport:
+    elf = library.target.object_format == "ELF"
+    imports = undefined_symbols(library.object_code) if elf else None if module is None else ()
     code = model.backend.code_bytes(library.object_code)
-    return TargetReport(library.target.name, code, library.constants, layout.state_bytes, imports)
+    return TargetReport(library.target.name, code, library.constants, layout.state_bytes, imports, None if module is None else len(module))
 
 
 def _write_target(folder: Path, layout: StepLayout, library: StepLibrary, check: bytes) -> None:
