@@ -15,7 +15,7 @@ from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 if TYPE_CHECKING:
     from rnnspec.deploy.build import TargetReport
 
-TARGET = "A machine to build for; repeatable.  [default: x86-64-v3]"
+TARGET = "A machine to build for; repeatable.  [default: x86-64-v3; of a page wasm32-simd]"
 NAME = "How all names in C begin.  [default: the model's name]"
 ModelFile = Annotated[Path | None, typer.Argument(metavar="MODEL", help="The compiled model, a .rnnc file.", show_default=False)]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder, or an empty one.", show_default=False)]
@@ -26,6 +26,7 @@ def build(
     output: Folder = None,
     target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME", help=TARGET, show_default=False)] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
+    page: Annotated[bool, typer.Option("--page", help="Write page.html too, which runs the model in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
@@ -39,10 +40,9 @@ def build(
     if model is None or output is None:
         raise typer.BadParameter("a model and a folder are needed: rnnspec build model.rnnc -o folder")
     from rnnspec.cli.results import print_json
-    from rnnspec.deploy.build import DEFAULT
     from rnnspec.deploy.build import build as make
 
-    reports = make(model, output, targets=target or (DEFAULT,), name=name)
+    reports = make(model, output, targets=target or None, name=name, page=page)
     if as_json:
         print_json({"targets": [report.as_dict() for report in reports]})
     else:

@@ -21,6 +21,7 @@ from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 from rnnspec.deploy.archive import archive
 from rnnspec.deploy.elf_symbols import undefined_symbols
 from rnnspec.deploy.package_texts import package_texts
+from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
 from rnnspec.deploy.step_library import StepLibrary, reference, step_library
 from rnnspec.deploy.texts import texts
@@ -42,6 +43,8 @@ Source: TypeAlias = "Model | str | os.PathLike[str] | bytes"
 """A model, or the path or the bytes of its file."""
 
 DEFAULT = "x86-64-v3"
+
+DEFAULT_FOR_PAGES = "wasm32-simd"
 
 CHECKED_STEPS = 64
 """Steps of `check.bin`."""
@@ -73,8 +76,9 @@ def build(
     model: Model | str | os.PathLike[str] | bytes,
     folder: str | os.PathLike[str],
     *,
-    targets: Sequence[str] = ("x86-64-v3",),
+    targets: Sequence[str] | None = None,
     name: str = "",
+    page: bool = False,
 ) -> tuple[TargetReport, ...]:
     """Writes a model's step as a C library for some machines: what each takes.
 
@@ -84,6 +88,8 @@ def build(
     folder    path                       where the library is written; it isn't there yet, or is empty  required
     targets   sequence of str            machines, as `rnnspec build --list-targets` lists them         ("x86-64-v3",)
     name      str                        how all names in C begin                                       the model's name
+    page      bool                       also `page.html`, which runs the first of the targets that     False
+                                         is for WebAssembly, ("wasm32-simd",) if none is given
 
     The folder has `include/<name>.h`, for each target an object file, a static library and `check.bin` with inputs and the bits that they
     must give, `example.c`, which compares them, files for CMake and pkg-config, and `report.json`. With a target of WebAssembly it is an
@@ -102,9 +108,11 @@ def build(
     >>> sorted(path.name for path in folder.iterdir())
     ['cortex-m4', 'example.c', 'include', 'report.json', 'tiny-config.cmake', 'tiny.pc']
     """
-    machines = [_target(each) for each in dict.fromkeys(targets)]
+    machines = [_target(each) for each in dict.fromkeys((DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets)]
     if not machines:
         raise CannotBuild("targets: expected one at least")
+    if page and not any(machine.object_format == "Wasm" for machine in machines):
+        raise CannotBuild("page: it runs in a browser, so one of the targets has to be wasm32-simd or wasm32")
     content = _content(model)
     saved = model_file.load(content)
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
@@ -124,6 +132,8 @@ def build(
         written = dict(texts(layout, compilation.signature.model, digest, [machine.name for machine in machines]))
         if modules:
             written |= package_texts(layout, compilation.signature.model, digest, list(modules))
+        if page:
+            written["page.html"] = page_text(layout, compilation.signature.model, digest, next(iter(modules.values())))
         for path, text in written.items():
             (inside / path).parent.mkdir(exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
