@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from rnnspec.deploy.wasm_link import link
 from rnnspec.diagnostics import InternalError
 from rnnspec.driver.compilation import compilation_of
 from rnnspec.kernel.build_targets import BUILD_TARGETS
+from tests.docs.markdown import blocks
 from tests.unit.deploy.node import completed, node, run
 
 STEPS = 1000
@@ -270,6 +272,17 @@ def test_the_package_is_imported_by_its_name(tmp_path: Path) -> None:
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()} for root in (folder, tmp_path / "again")
     )
     assert first == second
+
+
+def test_the_documented_program_runs(tmp_path: Path) -> None:
+    """That of docs/deploy.md, and what its package says of itself."""
+    rnnspec.build(rnnspec.compile(SMALL, seed=3), tmp_path / "node_modules" / "lstm20", targets=["wasm32-simd"])
+    readme = (tmp_path / "node_modules" / "lstm20" / "README.md").read_text()
+    (own,) = re.findall(r"```js\n(.*?)```", readme, re.DOTALL)
+    (documented,) = [block.text for block in blocks("js") if block.page == "docs/deploy.md"]
+    tell = "console.log(JSON.stringify([dense.length, block.length, other.state.lstm_h.length, stream.state.lstm_c[0]]));"
+    assert json.loads(run(documented + tell, tmp_path)) == [1, 256, 20, 0]
+    assert json.loads(run(own + "console.log(shown.dense.length);", tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
