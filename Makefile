@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check fuzz soak interop bench bench-peers imported clean
+.PHONY: demo test test-all check fuzz soak interop browser bench bench-peers imported clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,12 @@ interop: | $(BIN)/python
 	test -x build/interop/bin/python || $(BIN)/python -m venv build/interop
 	build/interop/bin/python -m pip --disable-pip-version-check --no-input --quiet install --editable '.[test]' $(FRAMEWORKS)
 	RNNSPEC_INTEROP=1 build/interop/bin/python -m pytest -q tests/interop tests/with_torch/*.py
+
+# The page of `rnnspec build --page` in Chromium, which Debian has and no package index; root gets it installed.
+browser: $(VENV)/.installed-test
+	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	    && apt-get install -qq --no-install-recommends chromium; } || { echo "make browser needs Chromium: apt-get install chromium" >&2; exit 1; }
+	RNNSPEC_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
 
 # This project and the peers that are installed, in turns. WORK="W3a W4a" for a part; OPTIONS=--processor if others use the machine.
 bench: $(VENV)/.installed

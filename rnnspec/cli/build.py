@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rnnspec.deploy.build import TargetReport
     from rnnspec.deploy.python_package import PythonReport
 
-TARGET = "A machine to build for; repeatable.  [default: x86-64-v3; with --python all of x86-64]"
+TARGET = "A machine to build for; repeatable.  [default: x86-64-v3; of a page wasm32-simd; with --python all of x86-64]"
 FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
 NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
 PYTHON = "Make a Python package, a folder and a wheel, that runs with numpy alone."
@@ -33,6 +33,7 @@ def build(
     functions: Annotated[str, typer.Option("--functions", metavar="NAMES", help=FUNCTIONS, show_default=False)] = "",
     python: Annotated[bool, typer.Option("--python", help=PYTHON)] = False,
     release: Annotated[str, typer.Option("--release", metavar="VERSION", help=RELEASE, show_default=False)] = "",
+    page: Annotated[bool, typer.Option("--page", help="Write page.html too, which runs the model in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
@@ -59,11 +60,10 @@ def build(
             _print_package(made)
         say(f"wrote {output}")
         return
-    from rnnspec.deploy.build import DEFAULT
     from rnnspec.deploy.build import build as make
 
     wanted = [each.strip() for each in functions.split(",")] if functions else []
-    reports = make(model, output, targets=target or (DEFAULT,), name=name, functions=wanted)
+    reports = make(model, output, targets=target or None, name=name, functions=wanted, page=page)
     if as_json:
         print_json({"targets": [report.as_dict() for report in reports]})
     else:
@@ -76,15 +76,17 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     table.add_column("target")
     for heading in ("code", "constants", "state"):
         table.add_column(f"{heading}, bytes", justify="right")
+    module = any(report.module is not None for report in reports)
+    if module:
+        table.add_column(".wasm, bytes", justify="right")
     table.add_column("calls")
     if any(report.workspace is not None for report in reports):
         table.add_column("workspace, bytes")
     for report in reports:
         sizes = (f"{size:,}" for size in (report.code, report.constants, report.state))
-        further = () if report.workspace is None else (report.workspace,)
-        table.add_row(
-            report.target, *sizes, "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing", *further
-        )
+        whole = ("" if report.module is None else f"{report.module:,}",) if module else ()
+        calls = "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing"
+        table.add_row(report.target, *sizes, *whole, calls, *(() if report.workspace is None else (report.workspace,)))
     print_table(table)
 
 

@@ -24,9 +24,12 @@ from rnnspec.deploy.elf_symbols import undefined_symbols
 from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout, in_c, largest
 from rnnspec.deploy.forward_library import forward_reference
 from rnnspec.deploy.library import Library, library
+from rnnspec.deploy.package_texts import package_texts
+from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.texts import texts
+from rnnspec.deploy.wasm_link import link
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
@@ -45,6 +48,8 @@ Source: TypeAlias = "Model | str | os.PathLike[str] | bytes"
 
 DEFAULT = "x86-64-v3"
 
+DEFAULT_FOR_PAGES = "wasm32-simd"
+
 FUNCTIONS = ("step", "forward")
 """The functions that a library may have, in the order of its header."""
 
@@ -56,7 +61,8 @@ CHECKED_STEPS = 64
 class TargetReport:
     """What a target's library takes, in bytes: `code` of instructions, `constants` of weights, `state` of a sequence.
 
-    `imports`: the functions that it calls in other libraries; None where the object isn't an ELF, in which they aren't looked up.
+    `imports`: the functions that it calls in other libraries; None where the object is neither an ELF nor for WebAssembly, in which
+    they aren't looked up. `module`: of the whole `.wasm`; None for other targets.
     `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function.
     """
 
@@ -66,20 +72,23 @@ class TargetReport:
     state: int
     imports: tuple[str, ...] | None
     workspace: str | None = None
+    module: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
         sizes = {"code": self.code, "constants": self.constants, "state": self.state, "workspace": self.workspace}
-        return {"target": self.target, **sizes, "imports": self.imports}
+        report: dict[str, object] = {"target": self.target, **sizes, "imports": self.imports}
+        return report if self.module is None else {**report, "module": self.module}
 
 
 def build(
     model: Model | str | os.PathLike[str] | bytes,
     folder: str | os.PathLike[str],
     *,
-    targets: Sequence[str] = ("x86-64-v3",),
+    targets: Sequence[str] | None = None,
     name: str = "",
     functions: Sequence[str] = (),
+    page: bool = False,
 ) -> tuple[TargetReport, ...]:
     """Writes a model as a C library for some machines: what each takes.
 
@@ -90,10 +99,12 @@ def build(
     targets    sequence of str            machines, as `rnnspec build --list-targets` lists them         ("x86-64-v3",)
     name       str                        how all names in C begin                                       the model's name
     functions  sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
+    page       bool                       also `page.html`, which runs the first of the targets that     False
+                                          is for WebAssembly, ("wasm32-simd",) if none is given
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
-    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. The same model gives
-    the same bytes.
+    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a step for a target
+    of WebAssembly it is an npm package as well: a linked `.wasm`, a module of JavaScript and its types. The same model gives the same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
 
@@ -108,24 +119,36 @@ def build(
     >>> sorted(path.name for path in folder.iterdir())
     ['cortex-m4', 'example.c', 'include', 'report.json', 'tiny-config.cmake', 'tiny.pc']
     """
-    machines = [_target(each) for each in dict.fromkeys(targets)]
+    machines = [_target(each) for each in dict.fromkeys((DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets)]
     if not machines:
         raise CannotBuild("targets: expected one at least")
+    if page and not any(machine.object_format == "Wasm" for machine in machines):
+        raise CannotBuild("page: it runs in a browser, so one of the targets has to be wasm32-simd or wasm32")
     content = _content(model)
     saved = model_file.load(content)
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
     step, forward = _layouts(compilation, _prefix(name, compilation), functions)
+    if page and step is None:
+        raise CannotBuild("a page runs a stream's step: add step to the functions")
     libraries = [library(compilation, saved.weights, machine, step=step, forward=forward) for machine in machines]
-    reports = tuple(_report(compilation, step, forward, each) for each in libraries)
+    linked = [each for each in libraries if each.target.object_format == "Wasm" and step is not None]
+    modules = {each.target.name: link(each.object_code, each.symbols).content for each in linked}
+    reports = tuple(_report(compilation, step, forward, each, modules.get(each.target.name)) for each in libraries)
     with new_folder(Path(folder)) as inside:
         for each in libraries:
             _write_target(inside / each.target.name, each, _checks(compilation, saved.weights, each.target, step, forward))
-        digest = hashlib.sha256(_model_bytes(saved)).hexdigest()
+        for target, module in modules.items():
+            (inside / target / f"{libraries[0].prefix}.wasm").write_bytes(module)
+        model_name, digest = compilation.signature.model, hashlib.sha256(_model_bytes(saved)).hexdigest()
         names = [machine.name for machine in machines]
         workspace = largest(each.workspace for each in libraries if each.workspace is not None)
         checked = None if forward is None else checked_sizes(compilation.signature, forward)
-        written = texts(compilation.signature.model, digest, names, step=step, forward=forward, workspace=workspace, checked=checked)
+        written = dict(texts(model_name, digest, names, step=step, forward=forward, workspace=workspace, checked=checked))
+        if modules and step is not None:
+            written |= package_texts(step, model_name, digest, list(modules))
+        if page and step is not None:
+            written["page.html"] = page_text(step, model_name, digest, next(iter(modules.values())))
         for path, text in written.items():
             (inside / path).parent.mkdir(exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
@@ -206,11 +229,14 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
     return struct.pack("<I", CHECKED_STEPS) + b"".join(row[step].tobytes() for step in range(CHECKED_STEPS) for row in little)
 
 
-def _report(model: Compilation, step: StepLayout | None, forward: ForwardLayout | None, made: Library) -> TargetReport:
-    imports = undefined_symbols(made.object_code) if made.target.object_format == "ELF" else None
-    code = model.backend.code_bytes(made.object_code)
+def _report(
+    model: Compilation, step: StepLayout | None, forward: ForwardLayout | None, made: Library, module: bytes | None
+) -> TargetReport:
+    elf = made.target.object_format == "ELF"
+    imports = undefined_symbols(made.object_code) if elf else None if module is None else ()
     workspace = None if forward is None or made.workspace is None else in_c(made.workspace, forward.names)
-    return TargetReport(made.target.name, code, made.constants, 0 if step is None else step.state_bytes, imports, workspace)
+    state, whole = 0 if step is None else step.state_bytes, None if module is None else len(module)
+    return TargetReport(made.target.name, model.backend.code_bytes(made.object_code), made.constants, state, imports, workspace, whole)
 
 
 def _write_target(folder: Path, made: Library, checks: Mapping[str, bytes]) -> None:
