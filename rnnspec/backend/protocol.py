@@ -8,6 +8,7 @@ from typing import Protocol
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Formula
 from rnnspec.contract.signature import Signature
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
 from rnnspec.kernel.forward_memory import ForwardMemory

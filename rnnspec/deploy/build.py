@@ -103,8 +103,9 @@ def build(
                                           is for WebAssembly, ("wasm32-simd",) if none is given
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
-    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a step for a target
-    of WebAssembly it is an npm package as well: a linked `.wasm`, a module of JavaScript and its types. The same model gives the same bytes.
+    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a step for a
+    target of WebAssembly it is an npm package as well: a linked `.wasm`, a module of JavaScript and its types. The same model gives the
+    same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
 
