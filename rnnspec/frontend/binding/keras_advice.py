@@ -30,8 +30,11 @@ _AS_ACTIVATION: Mapping[str, str] = MappingProxyType(
 """Layers that an activation is easily taken for."""
 
 
-def unknown_layer(name: str, span: Span, known: Collection[str]) -> Diagnostic:
-    """The diagnostic of an unknown layer. `known`: the cells, blocks and layers that can stand at this place."""
+def unknown_layer(name: str, span: Span, known: Collection[str], otherwise: str = "") -> Diagnostic:
+    """The diagnostic of an unknown layer. `known`: the cells, blocks and layers that can stand at this place.
+
+    `otherwise`: advice for a name that resembles nothing known.
+    """
     if (found := _keras(LAYER, name, span, known)) is not None:
         return found
     help_ = advice.OLD_LAYERS.get(name, "")
@@ -40,7 +43,7 @@ def unknown_layer(name: str, span: Span, known: Collection[str]) -> Diagnostic:
         return errors.names.OtherFamily(span=span, name=name, found="an activation", expected="a layer", help=wanted)
     if not help_ and (other := _other_family(LAYER, name)) is not None:
         return errors.names.OtherFamily(span=span, name=name, found=_article(other), expected="a layer")
-    help_ = help_ or nearest(name, known, foreign_spellings(LAYER, {*known, *LAYERS, *FILES})) or listed(known)
+    help_ = help_ or nearest(name, known, foreign_spellings(LAYER, {*known, *LAYERS, *FILES})) or otherwise or listed(known)
     return errors.names.UnknownLayer(span=span, name=name, help=help_)
 
 

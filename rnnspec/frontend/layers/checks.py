@@ -148,6 +148,6 @@ def one(call: ast.Call, operands: tuple[GraphValue, ...]) -> GraphValue:
     raise CheckError(errors.flows.TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
 
 
-def unknown_layer(name: str, span: Span, known: set[str]) -> CheckError:
-    """The error for a name that is no layer's, with the nearest one or the advice for Keras's."""
-    return CheckError(keras_advice.unknown_layer(name, span, known))
+def unknown_layer(name: str, span: Span, known: set[str], otherwise: str = "") -> CheckError:
+    """The error for a name that is no layer's, with the nearest one, the advice for Keras's, or `otherwise`."""
+    return CheckError(keras_advice.unknown_layer(name, span, known, otherwise))

@@ -199,6 +199,9 @@ class ModelBuilder:
                 raise CheckError(
                     errors.flows.UnknownValue(span=span, name=name, help=f"`{name}` is a shared layer: bring it a value, `value -> {name}`")
                 )
+            if name == "as":
+                told = "a value's name stands before its flow: `name = value -> Layer()`"
+                raise CheckError(errors.flows.UnknownValue(span=span, name=name, help=told))
             known = [*self._values, *self._shared, *LAYERS, *self._definitions.cells, *self._definitions.blocks]
             raise CheckError(errors.flows.UnknownValue(span=span, name=name, help=nearest(name, known)))
         named.used = True
@@ -277,7 +280,8 @@ class ModelBuilder:
                 known = {*LAYERS, *self._definitions.cells, *self._definitions.blocks}
                 if stage.name in known:
                     raise CheckError(errors.layers.LayerNotCalled(span=stage.span, name=stage.name))
-                raise unknown_layer(stage.name, stage.span, {*known, *self._shared})
+                told = f"a value's name stands before its flow, `{stage.name} = ...`, and a layer has parentheses, `{stage.name}(...)`"
+                raise unknown_layer(stage.name, stage.span, {*known, *self._shared}, told)
             case ast.Join(items=items):
                 raise CheckError(errors.flows.NotALayer(span=stage.span, name=f"[{', '.join(item.name for item in items)}]"))
             case _:
