@@ -14,10 +14,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Config
 from rnnspec.estimators import default_specs
 from rnnspec.estimators.base import TrainedEstimator, by_steps, joined, sample_weights
 from rnnspec.estimators.inputs import Data
+from rnnspec.runtime.data.batches import Mask
+from rnnspec.runtime.data.class_names import is_of_logits, refuse_without_class
 from rnnspec.spec_files import Spec
 
 _SMALLEST = np.finfo(np.float32).tiny
@@ -229,11 +230,8 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
         """Whether an output gives logits, by its loss."""
         losses: Any = self.model_.signature.train.loss if self.loss is None else self.loss
         if isinstance(losses, Mapping):
-            loss: Any = cast(Mapping[str, Any], losses).get(self.model_.signature.outputs[place].name)
-        else:
-            loss = cast(Any, losses)[place] if isinstance(losses, (list, tuple)) else losses
-        config: Any = getattr(loss, "config", loss)
-        return isinstance(config, Config) and dict(config.arguments).get("from_logits") is True
+            return is_of_logits(cast(Mapping[str, Any], losses).get(self.model_.signature.outputs[place].name))
+        return is_of_logits(cast(Any, losses)[place] if isinstance(losses, (list, tuple)) else losses)
 
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, in the order of `classes_`: (samples, classes) float64, a list of these for several outputs.
@@ -245,8 +243,13 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
         return each[0] if len(each) == 1 else each
 
     def predict(self, X: Any) -> Any:
-        """The likeliest label of each sample, (samples,), for several outputs (samples, outputs); of steps a list of arrays (time,)."""
+        """The likeliest label of each sample, (samples,), for several outputs (samples, outputs); of steps a list of arrays (time,).
+
+        ValueError, naming the sample, where a probability is NaN.
+        """
         found, x = self._probabilities(X)
+        for place, (output, values) in enumerate(zip(self.model_.signature.outputs, found, strict=True)):
+            refuse_without_class(output.name, values, self._real_steps(x, place))
         each = [known[np.argmax(values, axis=-1)] for known, values in zip(self._classes, found, strict=True)]
         return self._real(each[0], x, 0) if len(each) == 1 else np.stack(each, axis=1)
 
@@ -275,8 +278,12 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
         """Of an output with steps a list of the real ones."""
         if not self._steps:
             return values
-        real = self.model_.real_steps(x)[place]
+        real = self._real_steps(x, place)
         return [one if real is None else one[real[row]] for row, one in enumerate(values)]
+
+    def _real_steps(self, x: Any, place: int) -> Mask | None:
+        """The steps of an output that are real, (samples, time); None where all are, and without steps."""
+        return self.model_.real_steps(x)[place] if self._steps else None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

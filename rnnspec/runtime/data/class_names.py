@@ -121,10 +121,23 @@ def threshold_of(loss: object) -> float:
 def chosen(values: Array, names: Sequence[str] | None, threshold: float) -> Array:
     """The class of each row of values, (...): its name, or its number without names.
 
-    It is the place of the largest value, of one unit whether it is above the threshold.
+    It is the place of the largest value, of one unit whether it is above the threshold. The name of a row `without_class` is empty.
     """
     places: Array = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > threshold).astype(np.int64)
-    return places if names is None else np.array(names)[places]
+    return places if names is None else np.where(without_class(values), "", np.array(names)[places])
+
+
+def without_class(values: Array) -> Mask:
+    """Whether one of the values of a row, (...), is NaN, beside which none is the largest."""
+    return np.isnan(values).any(axis=-1)
+
+
+def refuse_without_class(output: str, values: Array, real: Mask | None) -> None:
+    """ValueError, naming sample and step, for a row of an output's values that is `without_class`, in its `real` steps."""
+    wrong = without_class(values)
+    if (places := np.argwhere(wrong if real is None else wrong & real)).size:
+        sample, step = (*places[0].tolist(), None)[:2]
+        raise sample_error(f"output {output}", sample, "the prediction is NaN, which is of no class", step=step)
 
 
 def _error(what: str, number: int, place: int, problem: str, *, flat: bool) -> SampleError:
