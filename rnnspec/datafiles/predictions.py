@@ -136,8 +136,11 @@ def as_data(found: Predictions) -> list[dict[str, Any]]:
                 ]
                 break
     for name, array, real in found.columns():
-        numbers = array[..., 0] if array.dtype.kind != "U" and array.shape[-1] == 1 else array
-        values: Array = np.where(array == "", None, array) if array.dtype.kind == "U" else numbers.astype(np.float64)
+        if array.dtype.kind == "U":
+            values: Array = array.astype(object)
+            values[array == ""] = None
+        else:
+            values = (array[..., 0] if array.shape[-1] == 1 else array).astype(np.float64)
         columns[name] = values.tolist() if real is None else [each[real[sample]].tolist() for sample, each in enumerate(values)]
     return [plain(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 

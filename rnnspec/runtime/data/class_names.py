@@ -129,15 +129,16 @@ def chosen(values: Array, names: Sequence[str] | None, threshold: float) -> Arra
 
 def without_class(values: Array) -> Mask:
     """Whether one of the values of a row, (...), is NaN, beside which none is the largest."""
-    return np.isnan(values).any(axis=-1)
+    return np.logical_or.reduce(np.isnan(values), axis=-1)
 
 
 def refuse_without_class(output: str, values: Array, real: Mask | None) -> None:
     """ValueError, naming sample and step, for a row of an output's values that is `without_class`, in its `real` steps."""
     wrong = without_class(values)
-    if (places := np.argwhere(wrong if real is None else wrong & real)).size:
-        sample, step = (*places[0].tolist(), None)[:2]
-        raise sample_error(f"output {output}", sample, "the prediction is NaN, which is of no class", step=step)
+    places: list[list[int]] = np.argwhere(wrong if real is None else wrong & real).tolist()
+    if places:
+        sample, *step = places[0]
+        raise sample_error(f"output {output}", sample, "the prediction is NaN, which is of no class", step=step[0] if step else None)
 
 
 def _error(what: str, number: int, place: int, problem: str, *, flat: bool) -> SampleError:
