@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -159,6 +159,11 @@ def counted_steps(signature: Signature, inputs: CheckedInputs) -> list[Mask | No
         real = None if output.index is None or not output.is_sequence else inputs.real_steps(output.index)
         found.append(real[:, ::-1] if real is not None and output.flip else real)
     return found
+
+
+def of_real_steps(values: Iterable[Array], real: Mask | None) -> list[Array]:
+    """Of each sample the values (time, ...) of its real steps; `real`: as `counted_steps` gives it."""
+    return [one if real is None else one[real[sample]] for sample, one in enumerate(values)]
 
 
 def texts_of(vocabularies: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from rnnspec.contract.thread_count import bounded
 from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import Lock, cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import CallBatch, CheckedInputs, Mask
-from rnnspec.runtime.data.class_names import ClassNames, chosen, counted_steps, refuse_without_class, texts_of, threshold_of
+from rnnspec.runtime.data.class_names import ClassNames, chosen, counted_steps, of_real_steps, refuse_without_class, texts_of, threshold_of
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.prefetch import refuse_if_awaited
 from rnnspec.runtime.data.sources import Batch, Source, source_of
@@ -338,7 +338,7 @@ class CompiledModel(Learning):
         for output, values, real in zip(signatures, given if len(signatures) > 1 else (given,), reals, strict=True):
             refuse_without_class(output.name, values, real)
             classes = chosen(values, self.classes.get(output.name), self.class_thresholds[output.name])
-            found.append([one if real is None else one[real[row]] for row, one in enumerate(classes)] if output.is_sequence else classes)
+            found.append(of_real_steps(classes, real) if output.is_sequence else classes)
         return self._given_out(tuple(found))
 
     @property
