@@ -12,7 +12,7 @@ from rnnspec.cli.options import ArtifactPath
 from rnnspec.cli.outputs import check_model_output, refuse_overwriting
 
 OUTPUT = "The file to write.  [default: the model's name, with the format's ending]"
-TO = "The format, keras or safetensors.  [default: by the file's ending]"
+TO = "The format: keras, torch, onnx or safetensors.  [default: by the file's ending]"
 
 
 def export(

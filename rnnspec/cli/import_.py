@@ -10,7 +10,10 @@ import typer
 from rnnspec.cli.console import print_text, say
 from rnnspec.cli.options import Literal, Precision, parse_literal
 
-SOURCE = "A model of another framework: a file of Keras, PyTorch or ONNX."
+SOURCE = (
+    "A model of another framework: Keras's .keras, .h5, .hdf5, .json or .weights.h5, an ONNX model; "
+    "or weights alone: PyTorch's .pt or .pth, safetensors, numpy's .npz."
+)
 OUTPUT = "A folder for model.rnn and weights.safetensors, or a model's file, a .rnnc."
 WEIGHTS = "The weights beside an architecture alone."
 CHECK = (

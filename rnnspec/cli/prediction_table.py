@@ -14,6 +14,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.datafiles.predictions import Predictions
 from rnnspec.datafiles.sets import DataSet
+from rnnspec.runtime.data.class_names import without_class
 
 
 def prediction_table(
@@ -50,7 +51,8 @@ def prediction_table(
                     "" if target is None else _target(target, names, sparse=sparse or values.shape[-1] == 1, of_classes=of_classes)
                 )
             row = values[sample] if real is None else values[sample][real[sample]]
-            shown.append(_predicted(row, names, thresholds[output.name]) if of_classes else _values(row))
+            named = of_classes and not without_class(row)
+            shown.append(_predicted(row, names, thresholds[output.name]) if named else _values(row))
         steps = "" if first is None else "" if isinstance(data.x[first.name][sample], str) else str(data.steps_of(sample, first.name))
         named = [str(sample)] if keys is None else [printable(str(each[sample])) for each in keys.of_samples]
         table.add_row(*named, steps, *shown)

@@ -17,6 +17,12 @@ from rnnspec.frozen import frozen
 
 Array = NDArray[Any]
 
+
+def each_output(given: Array | tuple[Array, ...]) -> tuple[Array, ...]:
+    """What a model's call gives, the output or a tuple of several, as a tuple."""
+    return given if isinstance(given, tuple) else (given,)
+
+
 NO_TARGETS: Mapping[str, Array] = MappingProxyType({})
 
 

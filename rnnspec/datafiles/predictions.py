@@ -35,8 +35,8 @@ class Predictions:
     """A model's predictions: an array (samples, ...) for each output.
 
     `reals`: the steps of each output to write, (samples, time); None for all, and for one that is no sequence. `classes`: the names of
-    the predicted classes by output, (samples,) or (samples, time), where an output's classes have names. `keys`: by which the file that the
-    samples are from tells them apart.
+    the predicted classes by output, (samples,) or (samples, time), where an output's classes have names, "" where a prediction is NaN.
+    `keys`: by which the file that the samples are from tells them apart.
     """
 
     outputs: tuple[OutputSignature, ...]
@@ -122,8 +122,8 @@ def _archive(arrays: Mapping[str, Array]) -> bytes:
 def as_data(found: Predictions) -> list[dict[str, Any]]:
     """For JSON, of each sample each output under its name: a number, or a list of numbers, or one of these for each step.
 
-    A step that isn't real isn't there. Numbers have all their digits; one that isn't finite is None, as JSON has none. In front are the
-    sample's keys, and a list of what its steps are sorted by.
+    A step that isn't real isn't there. Numbers have all their digits; one that isn't finite is None, as JSON has none, and so is the class
+    of NaN. In front are the sample's keys, and a list of what its steps are sorted by.
     """
     columns: dict[str, list[Any]] = {}
     if (keys := found.keys) is not None:
@@ -136,7 +136,11 @@ def as_data(found: Predictions) -> list[dict[str, Any]]:
                 ]
                 break
     for name, array, real in found.columns():
-        values = array if array.dtype.kind == "U" else (array[..., 0] if array.shape[-1] == 1 else array).astype(np.float64)
+        if array.dtype.kind == "U":
+            values: Array = array.astype(object)
+            values[array == ""] = None
+        else:
+            values = (array[..., 0] if array.shape[-1] == 1 else array).astype(np.float64)
         columns[name] = values.tolist() if real is None else [each[real[sample]].tolist() for sample, each in enumerate(values)]
     return [plain(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 

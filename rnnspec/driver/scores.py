@@ -30,7 +30,7 @@ def equations(graph: Graph, family: Family, given: Config, width: int, classes: 
             return RowEquations(config, *_target(declared, config), 1, of_sequences=bool(step.states), outputs=with_weights)
         steps = metric_steps(config, width, own)
     except CheckError as fault:
-        raise ValueError(f"{family} {config.name}: {in_a_line(fault)}") from None
+        raise ValueError(in_a_line(family, config.name, fault)) from None
     declared = standard_library.row_equations(True, own.losses, own.metrics)[config.name]
     columns = (steps.rows.output.shape.dimensions or (1,))[0]
     return RowEquations(config, *_target(declared, config), columns, steps.result is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, cast
@@ -20,6 +21,7 @@ from rnnspec.driver.outline import outline
 from rnnspec.estimators import inputs
 from rnnspec.estimators.default_specs import PARAMETERS, TARGETS
 from rnnspec.estimators.inputs import Data
+from rnnspec.runtime.data.class_names import of_real_steps
 from rnnspec.spec_files import Spec
 from rnnspec.training.model import Model
 
@@ -37,6 +39,14 @@ class SpecEstimator(BaseEstimator):
     dtype: str
     random_state: Any
     model_: Model
+
+    def _take(self, given: dict[str, Any]) -> None:
+        """Keeps the arguments of a constructor, its `locals()`, unlooked at, as scikit-learn wants them; `named` are the spec's own.
+
+        scikit-learn reads their names from each constructor's text, so that these list them all.
+        """
+        kept = {name: value for name, value in given.items() if name not in ("self", "named")}
+        vars(self).update(kept, parameters=_joined(given["parameters"], given["named"]))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments by name. `deep`: those of the spec too, such as "parameters__units", with their values or defaults."""
@@ -85,7 +95,7 @@ class SpecEstimator(BaseEstimator):
         return default if self.spec is None else self.spec
 
 
-def joined(parameters: Any, named: Mapping[str, Any]) -> Any:
+def _joined(parameters: Any, named: Mapping[str, Any]) -> Any:
     """The spec's parameters that a constructor was given, together; what is no dict is looked at by `fit`, as scikit-learn wants it."""
     if not named:
         return parameters
@@ -106,7 +116,7 @@ def adapt(model: Model, x: Any, targets: Any = None) -> None:
         model.adapt(named)
 
 
-class TrainedEstimator(SpecEstimator):
+class TrainedEstimator(SpecEstimator, ABC):
     """An estimator whose model is trained; a subclass says what its targets are."""
 
     loss: Any
@@ -134,9 +144,9 @@ class TrainedEstimator(SpecEstimator):
         if loss is not None or optimizer is not None or self.metrics is not None:
             self.model_.configure(loss=deepcopy(loss), optimizer=deepcopy(optimizer), metrics=deepcopy(self.metrics))
 
+    @abstractmethod
     def _default_loss(self) -> Any:
         """The loss of a spec that has none."""
-        raise NotImplementedError
 
     def _trained(self, x: Data, y: Any, weights: Array | None, class_weight: Any, *, epochs: int | None, adapted: Any) -> None:
         """Trains the model. `y`: an array or a list of samples, or a list of them by output. `adapted`: what targets are adapted to."""
@@ -188,6 +198,10 @@ class TrainedEstimator(SpecEstimator):
     def _values(self, x: object) -> Any:
         """The model's inputs, of a call after `fit`."""
         return inputs.for_model(self.model_.signature, self._read(x, reset=False), name=type(self).__name__)
+
+    def _of_steps(self, values: Any, x: Any, place: int) -> list[Any]:
+        """Of each sample the values of the output's real steps. `x`: the model's inputs."""
+        return of_real_steps(values, self.model_.real_steps(x)[place])
 
 
 def picked(y: Any, rows: NDArray[np.intp]) -> Any:

@@ -13,11 +13,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
-from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Config
+from rnnspec.contract.executable import Array, each_output
 from rnnspec.estimators import default_specs
-from rnnspec.estimators.base import TrainedEstimator, by_steps, joined, sample_weights
+from rnnspec.estimators.base import TrainedEstimator, by_steps, sample_weights
 from rnnspec.estimators.inputs import Data
+from rnnspec.runtime.data.class_names import is_of_logits, of_real_steps, refuse_without_class
 from rnnspec.spec_files import Spec
 
 _SMALLEST = np.finfo(np.float32).tiny
@@ -68,6 +68,8 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
     ((40, 2), True)
     """
 
+    class_weight: Any
+
     def __init__(
         self,
         spec: Spec | None = None,
@@ -90,23 +92,7 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
         verbose: Any = False,
         **named: Any,
     ) -> None:
-        self.spec = spec
-        self.parameters = joined(parameters, named)
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.metrics = metrics
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.callbacks = callbacks
-        self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+        self._take(locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RNNClassifier:
         """Trains a model on samples with labels; see the class. `sample_weight`: (samples,), factors of the loss."""
@@ -213,7 +199,7 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
         x = self._values(X)
         given = self.model_.predict(x)
         found: list[Any] = []
-        for place, one in enumerate(cast(tuple[Array, ...], given) if isinstance(given, tuple) else (given,)):
+        for place, one in enumerate(each_output(given)):
             values = np.asarray(one, np.float64)
             if self._gives_logits(place):
                 if values.shape[-1] == 1:
@@ -229,11 +215,8 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
         """Whether an output gives logits, by its loss."""
         losses: Any = self.model_.signature.train.loss if self.loss is None else self.loss
         if isinstance(losses, Mapping):
-            loss: Any = cast(Mapping[str, Any], losses).get(self.model_.signature.outputs[place].name)
-        else:
-            loss = cast(Any, losses)[place] if isinstance(losses, (list, tuple)) else losses
-        config: Any = getattr(loss, "config", loss)
-        return isinstance(config, Config) and dict(config.arguments).get("from_logits") is True
+            return is_of_logits(cast(Mapping[str, Any], losses).get(self.model_.signature.outputs[place].name))
+        return is_of_logits(cast(Any, losses)[place] if isinstance(losses, (list, tuple)) else losses)
 
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, in the order of `classes_`: (samples, classes) float64, a list of these for several outputs.
@@ -245,10 +228,18 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
         return each[0] if len(each) == 1 else each
 
     def predict(self, X: Any) -> Any:
-        """The likeliest label of each sample, (samples,), for several outputs (samples, outputs); of steps a list of arrays (time,)."""
+        """The likeliest label of each sample, (samples,), for several outputs (samples, outputs); of steps a list of arrays (time,).
+
+        ValueError, naming the sample, where a probability is NaN.
+        """
         found, x = self._probabilities(X)
+        reals = self.model_.real_steps(x) if self._steps else [None] * len(found)
+        for output, values, real in zip(self.model_.signature.outputs, found, reals, strict=True):
+            refuse_without_class(output.name, values, real)
         each = [known[np.argmax(values, axis=-1)] for known, values in zip(self._classes, found, strict=True)]
-        return self._real(each[0], x, 0) if len(each) == 1 else np.stack(each, axis=1)
+        if self._steps:
+            return of_real_steps(each[0], reals[0])
+        return each[0] if len(each) == 1 else np.stack(each, axis=1)
 
     @available_if(_has_one_output)
     def decision_function(self, X: Any) -> Any:
@@ -273,10 +264,7 @@ class RNNClassifier(ClassifierMixin, TrainedEstimator):
 
     def _real(self, values: Any, x: Any, place: int) -> Any:
         """Of an output with steps a list of the real ones."""
-        if not self._steps:
-            return values
-        real = self.model_.real_steps(x)[place]
-        return [one if real is None else one[real[row]] for row, one in enumerate(values)]
+        return self._of_steps(values, x, place) if self._steps else values
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rnnspec.contract.executable import Array
 from rnnspec.data import windows
-from rnnspec.estimators.base import joined
 from rnnspec.estimators.inputs import Data
 from rnnspec.estimators.regressor import RNNRegressor
 from rnnspec.runtime.data.validate import whole_number
@@ -43,6 +42,10 @@ class RNNForecaster(RNNRegressor):
     True
     """
 
+    window: int
+    horizon: int
+    stride: int
+
     def __init__(
         self,
         spec: Spec | None = None,
@@ -67,25 +70,7 @@ class RNNForecaster(RNNRegressor):
         verbose: Any = False,
         **named: Any,
     ) -> None:
-        self.spec = spec
-        self.window = window
-        self.horizon = horizon
-        self.stride = stride
-        self.parameters = joined(parameters, named)
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.metrics = metrics
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+        self._take(locals())
 
     def fit(self, X: Any, y: Any = None) -> RNNForecaster:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Trains a model on the windows of a series; see the class."""

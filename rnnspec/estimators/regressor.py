@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rnnspec.contract.executable import Array
 from rnnspec.estimators import default_specs
-from rnnspec.estimators.base import TrainedEstimator, by_steps, joined, sample_weights
+from rnnspec.estimators.base import TrainedEstimator, by_steps, sample_weights
 from rnnspec.estimators.inputs import Data
 from rnnspec.spec_files import Spec
 
@@ -59,22 +59,7 @@ class RNNRegressor(RegressorMixin, TrainedEstimator):
         verbose: Any = False,
         **named: Any,
     ) -> None:
-        self.spec = spec
-        self.parameters = joined(parameters, named)
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.metrics = metrics
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+        self._take(locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RNNRegressor:
         """Trains a model on samples with numbers; see the class. `sample_weight`: (samples,), factors of the loss."""
@@ -144,10 +129,7 @@ class RNNRegressor(RegressorMixin, TrainedEstimator):
         if self._shape == 2:
             return values
         values = values[..., 0] if self._width == 1 else values
-        if self._shape != STEPS:
-            return values
-        real = self.model_.real_steps(x)[0]
-        return [one if real is None else one[real[row]] for row, one in enumerate(values)]
+        return self._of_steps(values, x, 0) if self._shape == STEPS else values
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of the samples, or of all steps."""

@@ -11,9 +11,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from rnnspec import api
-from rnnspec.contract.executable import Array
+from rnnspec.contract.executable import Array, each_output
 from rnnspec.estimators import default_specs, inputs
-from rnnspec.estimators.base import SEEDS, SpecEstimator, adapt, joined
+from rnnspec.estimators.base import SEEDS, SpecEstimator, adapt
 from rnnspec.estimators.inputs import Data
 from rnnspec.spec_files import Spec
 from rnnspec.training.model import Model
@@ -43,6 +43,9 @@ class SequenceTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Spe
     (2, 5)
     """
 
+    weights: Any
+    features: Literal["outputs", "states"]
+
     def __init__(
         self,
         spec: Spec | None = None,
@@ -54,12 +57,7 @@ class SequenceTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Spe
         random_state: Any = None,
         **named: Any,
     ) -> None:
-        self.spec = spec
-        self.parameters = joined(parameters, named)
-        self.weights = weights
-        self.features = features
-        self.dtype = dtype
-        self.random_state = random_state
+        self._take(locals())
 
     def fit(self, X: Any, y: Any = None) -> SequenceTransformer:
         """Compiles the model for samples, and takes its weights; see the class."""
@@ -100,9 +98,8 @@ class SequenceTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Spe
     def _outputs(self, values: Any) -> Array:
         model = self.model_
         given = model.predict(values)
-        each = cast(tuple[Array, ...], given) if isinstance(given, tuple) else (given,)
         found: list[Array] = []
-        for output, shown, real in zip(model.signature.outputs, each, model.real_steps(values), strict=True):
+        for output, shown, real in zip(model.signature.outputs, each_output(given), model.real_steps(values), strict=True):
             if output.is_sequence:
                 last = shown.shape[1] - 1 if real is None else np.maximum(real.shape[1] - 1 - np.argmax(real[:, ::-1], axis=1), 0)
                 shown = shown[np.arange(len(shown)), last]

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from rnnspec.contract.executable import Array
+from rnnspec.contract.executable import Array, each_output
 from rnnspec.contract.signature import InputSignature
 from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.training.model import Model
@@ -81,9 +81,7 @@ class PureModel:
                 for (name, spec), shape in zip(self.inputs.items(), of_one, strict=True)
             }
             given = self._worker.forward(zeros)
-            self._known[of_one] = tuple(
-                each.shape[1:] for each in (cast(tuple[Array, ...], given) if isinstance(given, tuple) else (given,))
-            )
+            self._known[of_one] = tuple(each.shape[1:] for each in each_output(given))
         return tuple((batch, *shape) for shape in self._known[of_one])
 
     def outputs(self, arguments: Arguments) -> tuple[Array, ...]:
@@ -116,7 +114,7 @@ class PureModel:
         weights, x, masks, lengths = arguments
         with self._turn:
             given = self._with(weights).forward(x, mask=masks or None, lengths=lengths or None)
-        return cast(tuple[Array, ...], given) if isinstance(given, tuple) else (given,)
+        return each_output(given)
 
     def _differentiated(self, arguments: Arguments, cotangents: Sequence[Array]) -> tuple[dict[str, Array], dict[str, Array]]:
         weights, x, masks, lengths = arguments

@@ -38,9 +38,9 @@ EXPORTERS: tuple[Exporter, ...] = (KERAS, TORCH, OnnxExporter(), _Safetensors())
 def export_model(model: Model, path: str | os.PathLike[str], *, to: str | None = None) -> Sequence[str]:
     """Writes a model as a file of another framework; gives notes on what the file hasn't.
 
-    `to`: "keras" or "safetensors"; without it the path's ending says which, `.keras` or `.safetensors`. No framework is needed. A cell
-    of one's own, and what else the format can't say, is `rnnspec.ExportRefused`, a ValueError with all the reasons at once. OSError
-    leaves an older file as it was.
+    `to`: "keras", "torch", "onnx" or "safetensors"; without it the path's ending says which, `.keras`, `.py` or `.pt` (a module of PyTorch
+    is both), `.onnx` or `.safetensors`. No framework is needed. What the format can't say is `rnnspec.ExportRefused`, a ValueError with all
+    the reasons at once. OSError leaves an older file as it was.
 
     >>> import tempfile
     >>> import rnnspec

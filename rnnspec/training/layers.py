@@ -44,6 +44,8 @@ class LayerView:
     def trainable(self) -> bool:
         """Whether it is trained, what is around it included; a new value acts from the next `fit` or `train_on_batch` on.
 
+        In a callback of a `fit` it acts from the next one on, too: the one under way keeps what was trained at its beginning.
+
         ValueError, in setting it to True, for a part of a layer that is frozen as a whole.
         """
         return not self._model.is_frozen(self.name)
@@ -86,7 +88,10 @@ class LayeredModel(CompiledModel):
 
     @property
     def trainable(self) -> bool:
-        """Whether the model is trained; False freezes all its layers, True trains them all, as Keras's."""
+        """Whether the model is trained; False freezes all its layers, True trains them all, as Keras's.
+
+        It acts when `LayerView.trainable` does.
+        """
         return "" not in self._frozen
 
     @trainable.setter

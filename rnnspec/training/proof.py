@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import numpy as np
 
-from rnnspec.contract.executable import Array
+from rnnspec.contract.executable import Array, each_output
 from rnnspec.frozen import frozen
 from rnnspec.training.model import Model
 
@@ -51,8 +50,7 @@ def prove(model: Model, proof: Proof) -> float:
     """The largest difference; `ProofFailed` if it is above the tolerance, or the model has other outputs."""
     names = [output.name for output in model.signature.outputs]
     given = model.predict(dict(proof.inputs))
-    outputs = cast(tuple[Array, ...], given) if isinstance(given, tuple) else (given,)
-    found = dict(zip(names, outputs, strict=True))
+    found = dict(zip(names, each_output(given), strict=True))
     worst = 0.0
     for name, wanted in proof.outputs.items():
         if name not in found:

@@ -15,6 +15,8 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
+from itertools import pairwise
 from typing import NoReturn, TypeAlias, cast
 
 from rnnspec.contract.schedule_arguments import SCHEDULE_ARGUMENTS, schedule_problem
@@ -286,20 +288,20 @@ class OneCycle(_Checked):
     final_div_factor: float = 10000.0
     three_phase: bool = False
 
-    def __call__(self, step: int) -> float:
-        """See the class."""
+    @cached_property
+    def _phases(self) -> tuple[Sequence[float], Sequence[tuple[float, float, float, float]]]:
+        """The last steps of all phases but the last; and of each the steps between which it moves, and the rates there."""
         first = self.max_lr / self.div_factor
         end, last = self.pct_start * self.total_steps, self.total_steps - 1.0
-        phases = [(end - 1.0, self.max_lr), (last, first / self.final_div_factor)]
-        if self.three_phase:
-            phases.insert(1, (2.0 * end - 2.0, first))
-        begin, rate = 0.0, first
-        for stop, target in phases[:-1]:
-            if step <= stop:
-                break
-            begin, rate = stop, target
-        else:
-            stop, target = phases[-1]
+        down = [(2.0 * end - 2.0, first)] if self.three_phase else []
+        corners = [(0.0, first), (end - 1.0, self.max_lr), *down, (last, first / self.final_div_factor)]
+        phases = [(begin, stop, rate, target) for (begin, rate), (stop, target) in pairwise(corners)]
+        return [stop for _, stop, _, _ in phases[:-1]], phases
+
+    def __call__(self, step: int) -> float:
+        """See the class."""
+        stops, phases = self._phases
+        begin, stop, rate, target = phases[bisect_left(stops, step)]
         share = min((step - begin) / (stop - begin), 1.0) if stop > begin else 1.0
         if self.anneal_strategy == "linear":
             return (target - rate) * share + rate

@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.callbacks import LambdaCallback
 from rnnspec.diagnostics import SpecError
 from rnnspec.driver.compilation import compilation_of
 from rnnspec.training.model import Model
@@ -41,6 +43,22 @@ model Frozen {{
     train {{ loss = mse }}
 }}
 """
+
+
+def test_freezing_in_a_callback_acts_from_the_next_fit_on() -> None:
+    """A training keeps what it trains at its beginning, whatever a callback says."""
+    model = rnnspec.compile(spec([]), seed=1)
+    x, y = np.ones((8, 4, 3), np.float32), np.zeros((8, 1), np.float32)
+    seen: list[bytes] = []
+
+    def look(epoch: int, logs: object) -> None:
+        model.layer("head").trainable = False
+        seen.append(model.weights["head/kernel"].tobytes())
+
+    model.configure(optimizer=SGD(0.1))
+    model.fit(x, y, epochs=3, verbose=False, callbacks=[LambdaCallback(on_epoch_end=look)])
+    model.fit(x, y, epochs=2, verbose=False, callbacks=[LambdaCallback(on_epoch_end=look)])
+    assert [one == other for one, other in pairwise(seen)] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("in_spec", [True, False])

@@ -87,5 +87,5 @@ def test_only_a_constant_list_of_numbers_is_sorted(equation: str, message: str) 
 
 
 def test_what_is_no_list_of_numbers_is_refused() -> None:
-    with pytest.raises(ValueError, match="metric above: `levels` of above expects a number or a list of numbers"):
+    with pytest.raises(ValueError, match=r"^metric above: `levels` expects a number or a list of numbers"):
         value("above", levels=("a",))  # pyright: ignore[reportArgumentType]

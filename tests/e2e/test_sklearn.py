@@ -164,6 +164,15 @@ def test_a_single_unit_is_two_classes() -> None:
     assert classifier.predict(RAGGED).tolist() == classifier.model_.predict_classes(RAGGED).tolist()
 
 
+def test_a_probability_of_nan_is_of_no_class() -> None:
+    spec = "model Yes { input x: float[time, 2]  LSTM(4)  Dense(1, activation = sigmoid)  train { allow_nan = true } }"
+    classifier = RNNClassifier(spec, epochs=1, random_state=0).fit(RAGGED, LABELS)
+    wrong = [*RAGGED[:2], np.full_like(RAGGED[2], np.nan)]
+    assert np.isnan(classifier.predict_proba(wrong)).any(axis=1).tolist() == [False, False, True]
+    with pytest.raises(ValueError, match=r"^output dense, sample 2: the prediction is NaN, which is of no class$"):
+        classifier.predict(wrong)
+
+
 def test_logits_become_probabilities() -> None:
     from rnnspec.losses import BinaryCrossentropy, SparseCategoricalCrossentropy
 

@@ -175,6 +175,22 @@ def test_classes_without_names_are_numbers() -> None:
     assert set(model.predict_classes(TEXTS)) <= {"no", "yes"}
 
 
+def test_a_prediction_of_nan_is_of_no_class() -> None:
+    """The largest of NaN and others isn't known; a step that is masked isn't asked for its class."""
+    body = "input x: float[time, 2]  Masking()  LSTM(3, return_sequences = true)  Dense(3, activation = softmax)"
+    model = rnnspec.compile(f"model M {{ {body} train {{ allow_nan = true }} }}", seed=1)
+    x = np.ones((2, 3, 2), np.float32)
+    found = model.predict_classes(x, lengths=[2, 3])
+    x[0, 2] = np.nan
+    assert [each.tolist() for each in model.predict_classes(x, lengths=[2, 3])] == [each.tolist() for each in found]
+    x[1, 2, 0] = np.nan
+    with pytest.raises(ValueError, match=r"^output dense, sample 1, step 2: the prediction is NaN, which is of no class$"):
+        model.predict_classes(x, lengths=[2, 3])
+    one = rnnspec.compile("model M { input x: float[2]  Dense(1) train { allow_nan = true } }", seed=1)
+    with pytest.raises(ValueError, match=r"^output dense, sample 1: the prediction is NaN"):
+        one.predict_classes(np.array([[1, 1], [np.nan, 1]], np.float32))
+
+
 @pytest.mark.parametrize("loss", ["binary_crossentropy(from_logits = true)", "hinge"])
 def test_the_class_of_logits_and_of_margins_is_told_by_their_sign(loss: str, tmp_path: Path, workplace: Workplace) -> None:
     """The value of one unit is above 0 half of the time, as a probability is above one half."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Literal, cast
 
@@ -52,7 +53,7 @@ def check_arguments(family: Literal["loss", "metric"], given: Config) -> None:
     try:
         check_late_bounds(given.name, declared.parameters, values, Scope({}), partial(known_or_none, scope=Scope(values)))
     except CheckError as fault:
-        raise ValueError(f"{family} {given.name}: {in_a_line(fault)}") from None
+        raise ValueError(in_a_line(family, given.name, fault)) from None
 
 
 def _filled(family: str, given: Config, declared: ast.Equations, own: OwnEquations) -> tuple[tuple[str, ArgumentValue], ...]:
@@ -70,18 +71,21 @@ def _filled(family: str, given: Config, declared: ast.Equations, own: OwnEquatio
         try:
             fitting = checked(argument, located(value, _NOWHERE), given.name, Scope({}, own=own))
         except CheckError as fault:
-            raise ValueError(f"{family} {given.name}: {in_a_line(fault)}") from None
+            raise ValueError(in_a_line(family, given.name, fault)) from None
         found.append((name, plain(fitting)))
     return tuple(found)
 
 
-def in_a_line(fault: CheckError) -> str:
-    """What is wrong, without a place: `` `k` of it expects a whole number of at least 1, got 0 ``, and advice."""
+def in_a_line(family: str, name: str, fault: CheckError) -> str:
+    """The faults of a loss or a metric in a line: ``metric auc: `k` expects a whole number of at least 1, got 0``, and advice."""
     said: list[str] = []
     for each in fault.diagnostics:
-        got = f", {each.label_text}" if isinstance(each, errors.names.WrongValue) else ""
-        said.append("; ".join((each.message + got, *(each.helps if got else ()))))
-    return "; ".join(said)
+        if isinstance(each, errors.names.WrongValue):
+            told = replace(each, owner=each.owner.removesuffix(f" of {name}"))
+            said.append("; ".join((f"{told.message}, {told.label_text}", *told.helps)))
+        else:
+            said.append(each.message)
+    return f"{family} {name}: {'; '.join(said)}"
 
 
 def _plain_value(what: str, given: object) -> ArgumentValue:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -121,10 +121,24 @@ def threshold_of(loss: object) -> float:
 def chosen(values: Array, names: Sequence[str] | None, threshold: float) -> Array:
     """The class of each row of values, (...): its name, or its number without names.
 
-    It is the place of the largest value, of one unit whether it is above the threshold.
+    It is the place of the largest value, of one unit whether it is above the threshold. The name of a row `without_class` is empty.
     """
     places: Array = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > threshold).astype(np.int64)
-    return places if names is None else np.array(names)[places]
+    return places if names is None else np.where(without_class(values), "", np.array(names)[places])
+
+
+def without_class(values: Array) -> Mask:
+    """Whether one of the values of a row, (...), is NaN, beside which none is the largest."""
+    return np.logical_or.reduce(np.isnan(values), axis=-1)
+
+
+def refuse_without_class(output: str, values: Array, real: Mask | None) -> None:
+    """ValueError, naming sample and step, for a row of an output's values that is `without_class`, in its `real` steps."""
+    wrong = without_class(values)
+    places: list[list[int]] = np.argwhere(wrong if real is None else wrong & real).tolist()
+    if places:
+        sample, *step = places[0]
+        raise sample_error(f"output {output}", sample, "the prediction is NaN, which is of no class", step=step[0] if step else None)
 
 
 def _error(what: str, number: int, place: int, problem: str, *, flat: bool) -> SampleError:
@@ -145,6 +159,11 @@ def counted_steps(signature: Signature, inputs: CheckedInputs) -> list[Mask | No
         real = None if output.index is None or not output.is_sequence else inputs.real_steps(output.index)
         found.append(real[:, ::-1] if real is not None and output.flip else real)
     return found
+
+
+def of_real_steps(values: Iterable[Array], real: Mask | None) -> list[Array]:
+    """Of each sample the values (time, ...) of its real steps; `real`: as `counted_steps` gives it."""
+    return [one if real is None else one[real[sample]] for sample, one in enumerate(values)]
 
 
 def texts_of(vocabularies: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

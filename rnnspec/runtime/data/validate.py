@@ -29,6 +29,8 @@ def whole_number(what: str, value: object, least: int) -> int:
 
 def finite_number(value: object) -> float | None:
     """The value as a Python float; None for what is no real number, or too large for a float."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     try:

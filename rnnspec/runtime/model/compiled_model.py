@@ -15,7 +15,7 @@ from rnnspec.contract.thread_count import bounded
 from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import Lock, cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import CallBatch, CheckedInputs, Mask
-from rnnspec.runtime.data.class_names import ClassNames, chosen, counted_steps, texts_of, threshold_of
+from rnnspec.runtime.data.class_names import ClassNames, chosen, counted_steps, of_real_steps, refuse_without_class, texts_of, threshold_of
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.prefetch import refuse_if_awaited
 from rnnspec.runtime.data.sources import Batch, Source, source_of
@@ -331,7 +331,7 @@ class CompiledModel(Learning):
 
         It is the place of the largest output, of an output of one unit whether that is above one half, or above 0 with a loss of logits
         or a hinge. An array (samples,) of str or int64; of a sequence output a list with an array of steps for each sample.
-        Arguments and errors as for `predict`.
+        Arguments and errors as for `predict`; ValueError, naming the sample, where a prediction is NaN, which is of no class.
 
         >>> import rnnspec
         >>> spec = "model Tone { input t: text[time]  Embedding(9, 4, mask_zero = true)  LSTM(4)  Dense(2, activation = softmax) }"
@@ -346,8 +346,9 @@ class CompiledModel(Learning):
         signatures = self.signature.outputs
         found: list[Any] = []
         for output, values, real in zip(signatures, given if len(signatures) > 1 else (given,), reals, strict=True):
+            refuse_without_class(output.name, values, real)
             classes = chosen(values, self.classes.get(output.name), self.class_thresholds[output.name])
-            found.append([one if real is None else one[real[row]] for row, one in enumerate(classes)] if output.is_sequence else classes)
+            found.append(of_real_steps(classes, real) if output.is_sequence else classes)
         return self._given_out(tuple(found))
 
     @property

@@ -103,6 +103,14 @@ def test_names_of_classes_stand_behind_their_output() -> None:
     assert as_data(steps) == [{"tags": [[1.0, 0.0], [0.0, 1.0]], "tags.class": ["x", "y"]}]
 
 
+def test_a_prediction_of_nan_has_no_class() -> None:
+    """Nor has one number: `nan > 0.5` is false, and isn't class 0."""
+    kinds, sizes = np.array([[0.1, np.nan, 0.2], [0.5, 0.25, np.inf]]), np.array([[np.nan], [0.5]])
+    given = found([ROW, NUMBER], [kinds, sizes], kind=("a", "b", "c"), size=("small", "large"))
+    assert predictions.as_csv(given).splitlines()[1:] == ["0.1,nan,0.2,,nan,", "0.5,0.25,inf,c,0.5,small"]
+    assert [(row["kind.class"], row["size.class"]) for row in as_data(given)] == [(None, None), ("c", "small")]
+
+
 def test_lines_of_json() -> None:
     """A line a sample with all digits; JSON has no number that isn't finite."""
     lines = encode(".jsonl", [ROW], [ODD.astype(np.float64)]).decode().splitlines()

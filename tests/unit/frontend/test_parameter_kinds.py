@@ -140,6 +140,7 @@ def test_values_beyond_a_declaration_of_the_library() -> None:
     classes = {each.name: each for each in (*losses.LOSSES.values(), *metrics.METRICS.values())}
     for place in PLACES:
         owner = f"`{place.argument.name}` of {place.callee} expects"
+        in_python = f"{place.family} {place.callee}: `{place.argument.name}` expects"
         for number, value in enumerate(beyond(place.argument.kind)):
             with pytest.raises(SpecError) as caught:
                 checked(place.text(literal(value)))
@@ -152,7 +153,7 @@ def test_values_beyond_a_declaration_of_the_library() -> None:
                 assert [each.message for each in caught.value.diagnostics] == [fault.message]
             if place.family in ("loss", "metric"):
                 others: dict[str, Any] = {name: [0] if name == "target_class_ids" else 1 for name in place.needed}
-                with pytest.raises(ValueError, match="True or False" if isinstance(place.argument.kind, Flag) else owner):
+                with pytest.raises(ValueError, match="True or False" if isinstance(place.argument.kind, Flag) else in_python):
                     cast(Any, classes[place.callee])(**{**others, place.argument.name: value})
             tried += 1
     assert tried > 450
@@ -193,8 +194,8 @@ def test_what_keras_accepts_is_accepted(made: losses.NamedLoss | metrics.NamedMe
 @pytest.mark.parametrize(
     ("made", "width", "problem"),
     [
-        (metrics.Precision(class_id=3), 3, "`class_id` of precision expects a whole number of at least 0 and of at most 2, got 3"),
-        (metrics.Recall(top_k=4), 3, "`top_k` of recall expects a whole number of at least 1 and of at most 3, got 4"),
+        (metrics.Precision(class_id=3), 3, "metric precision: `class_id` expects a whole number of at least 0 and of at most 2, got 3"),
+        (metrics.Recall(top_k=4), 3, "metric recall: `top_k` expects a whole number of at least 1 and of at most 3, got 4"),
         (metrics.TopKCategoricalAccuracy(), 4, "expects a whole number of at least 1 and of at most 4, got 5; `width"),
         (metrics.AUC(label_weights=[1, 2]), 3, "or a list of 3, got"),
         (losses.CategoricalFocalCrossentropy(alpha=cast(Any, [1, 2])), 3, "or a list of 3, got"),
