@@ -64,8 +64,8 @@ def _is_made(layers: Sequence[Config], compared: Sequence[Tensor]) -> bool:
 def looking_at_all_steps(layers: Sequence[ImportedLayer], blind: Set[str], findings: Findings) -> tuple[ImportedLayer, ...]:
     """The layers, with a mask dropped in front of those that don't see it in Keras, and do here.
 
-    They are GlobalMaxPooling1D, and all operations, such as `x[:, -1]` or `x * 2`: `blind` has the values that these give. A cropping by
-    no step drops the mask.
+    They are GlobalMaxPooling1D, and all operations, such as `x[:, -1]` or `x * 2`: `blind` has the values that these give. Windows of
+    one step drop the mask.
     """
     masked: set[str] = set()
     turned: set[str] = set()
@@ -78,10 +78,12 @@ def looking_at_all_steps(layers: Sequence[ImportedLayer], blind: Set[str], findi
         if (layer.layer == "GlobalMaxPooling1D" or layer.outputs[0] in blind) and masked.intersection(layer.inputs):
             cropped = {key: f"{key}:all" for key in dict.fromkeys(layer.inputs) if key in masked}
             known = {key for each in found for key in each.outputs}
-            found += [ImportedLayer("Cropping1D", {"cropping": 0}, (key,), (all_,)) for key, all_ in cropped.items() if all_ not in known]
+            found += [
+                ImportedLayer("MaxPooling1D", {"pool_size": 1}, (key,), (all_,)) for key, all_ in cropped.items() if all_ not in known
+            ]
             layer = replace(layer, inputs=tuple(cropped.get(key, key) for key in layer.inputs))
             name = shown_name((layer.source or layer.shared).partition(":")[0])
-            findings.note(f"layer {name} looks at masked steps too in Keras, and so `Cropping1D(0)` drops the mask")
+            findings.note(f"layer {name} looks at masked steps too in Keras, and so `MaxPooling1D(1)` drops the mask")
         found.append(layer)
         if (is_masked or masked.intersection(layer.inputs)) and layer.layer not in _ENDS and not ends_sequence(layer):
             masked.add(layer.outputs[0])

@@ -69,11 +69,11 @@ def _loss(constants: Constants, value: object) -> Value:
 
 def _unscaled(value: object, findings: Findings) -> object:
     """An optimizer out of the one that scales its loss, which float16 needs."""
-    if isinstance(value, dict) and cast(Config, value).get("class_name") == "LossScaleOptimizer":
-        config = cast(Config, value).get("config")
-        findings.drop("the optimizer: LossScaleOptimizer was left out: float32 needs no scaled loss")
-        return cast(Config, config).get("inner_optimizer") if isinstance(config, dict) else None
-    return value
+    given = cast(Config, value) if isinstance(value, dict) else {}
+    if given.get("class_name") != "LossScaleOptimizer":
+        return cast(object, value)
+    findings.drop("the optimizer: LossScaleOptimizer was left out: float32 needs no scaled loss")
+    return cast(Config, given.get("config") or {}).get("inner_optimizer")
 
 
 def _optimizer(value: object, constants: Constants) -> Value:
