@@ -58,7 +58,7 @@ class KerasConfigs:
                 settings = {}
         if given.get("stateful") is True:
             self._findings.add(place, "stateful", "Keras's stateful layers need a fixed batch, which a spec doesn't say")
-        own = {"name": name, "trainable": trainable, "dtype": self._dtype}
+        own = {"name": name, "trainable": trainable and given.get("trainable") is not False, "dtype": self._dtype}
         if kind in _WITHOUT_TRAINABLE:
             del own["trainable"]
         return _object("keras.layers", kind, {**own, **settings})

@@ -20,7 +20,7 @@ from rnnspec.interop.graph.refusals import ExportRefused, Findings
 from rnnspec.interop.keras_export.configs import CELLS, KerasConfigs
 from rnnspec.interop.keras_export.order import keras_order
 from rnnspec.interop.keras_export.training import compile_config
-from rnnspec.interop.spec_text.names import snake_case
+from rnnspec.interop.spec_text.names import is_automatic, snake_case
 from rnnspec.signals import deferred
 
 VERSION = "3.15.1"
@@ -71,7 +71,7 @@ class _Exported:
         """By a layer's name the nodes whose tensors each of its calls takes."""
         self._calls: Counter[str] = Counter()
         self._kinds: dict[str, tuple[str, Config]] = {}
-        self._names = _names_of_outputs(model.graph)
+        self._names = _other_names(model.graph)
 
     def config(self) -> dict[str, Any]:
         """The functional model."""
@@ -185,11 +185,15 @@ class _Exported:
                 yield f"{folder}/{path}vars", name, {str(number): self._model.weights[each] for number, each in enumerate(paths)}
 
 
-def _names_of_outputs(graph: Graph) -> dict[str, str]:
-    """By layers that give an output by themselves the output's name, which Keras takes from the layer."""
+def _other_names(graph: Graph) -> dict[str, str]:
+    """Names of layers in Keras that aren't those here: of one that gives an output by itself the output's, which Keras takes from it."""
     taken = {each.name for each in graph.inputs} | {layer.name for layer in graph.layers}
     uses = Counter(application.layer.name for application in graph.applications)
     found: dict[str, str] = {}
+    for application in graph.applications:
+        name = application.layer.name
+        if is_automatic(name, "Concatenate") and any(operand.type.masked for operand in application.operands):
+            found[name] = f"joined{name.removeprefix('concatenate')}"  # Keras joins the masks by an operation of the layer's name
     for output in graph.outputs:
         for application in graph.applications:
             first, name = application.results[0], application.layer.name
