@@ -138,21 +138,37 @@ def imported_from(graph: ImportedGraph, source: str, dtype: DTypeLike | None, re
     """A graph written as a spec, compiled, with its weights. ImportRefused, in words about `source`, if that can't be."""
     if len(graph.layers) > MOST_LAYERS:
         raise ImportRefused(source, [Finding("", "", f"it has {len(graph.layers)} layers, more than the {MOST_LAYERS} of a spec")])
-    spec = write_spec(graph)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", SpecWarning)
-        try:
-            model = api.compile(spec.text, dtype=graph.dtype if dtype is None else dtype, seed=0)
-        except SpecError as error:
-            raise ImportRefused(source, _findings(error)) from None
+    spec, model, caught, dropped = _compiled(graph, source, dtype)
     if [each.name for each in model.signature.outputs] != list(spec.outputs):
         raise InternalError(f"outputs {[each.name for each in model.signature.outputs]} are not {spec.outputs}")
-    notes = [*graph.notes, *spec.notes, *(_first_line(each.message) for each in caught)]
+    notes = [*graph.notes, *spec.notes, *caught]
     if any(layer.weights for layer in spec.layers):
         model.set_weights(weights_of(model.signature, spec, source))
     inputs = dict(zip((each.name for each in graph.inputs), spec.inputs, strict=True))
     outputs = dict(zip((each.name for each in graph.outputs), spec.outputs, strict=True))
-    return Imported(model, spec.text, inputs, outputs, tuple(notes), graph.dropped, reader)
+    return Imported(model, spec.text, inputs, outputs, tuple(notes), (*graph.dropped, *dropped), reader)
+
+
+def _compiled(graph: ImportedGraph, source: str, dtype: DTypeLike | None) -> tuple[WrittenSpec, Model, list[str], list[str]]:
+    """The spec and its model, with warnings, and the settings of training that the model can't have, which are left out."""
+    dropped: list[str] = []
+    while True:
+        spec = write_spec(graph)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SpecWarning)
+            try:
+                model = api.compile(spec.text, dtype=graph.dtype if dtype is None else dtype, seed=0)
+            except SpecError as error:
+                findings = _findings(error)
+                faults = {each.place.strip("`").partition("=")[0].strip(): each.reason for each in findings}
+                wrong = {name: faults[name] for name in graph.train if name in faults}
+                if not wrong:
+                    raise ImportRefused(source, findings) from None
+                dropped += [f"`{name}` was left out: {reason}" for name, reason in wrong.items()]
+                kept = {} if "loss" in wrong else {name: value for name, value in graph.train.items() if name not in wrong}
+                graph = replace(graph, train=kept)
+                continue
+        return spec, model, [_first_line(each.message) for each in caught], dropped
 
 
 def _first_line(message: object) -> str:

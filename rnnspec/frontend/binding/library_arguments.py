@@ -10,5 +10,12 @@ from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, Family
 
 def activation_arguments(name: str) -> tuple[ArgumentSpec, ...]:
     """The arguments of an activation of the library, after its value; none for those that are operations."""
-    declared = declared_equations(Family.ACTIVATION, name, NOTHING_OWN)
+    return library_arguments(Family.ACTIVATION, name)
+
+
+def library_arguments(family: Family, name: str) -> tuple[ArgumentSpec, ...]:
+    """The arguments of an activation, a loss or a metric of the library; none for what isn't text there."""
+    if family not in (Family.ACTIVATION, Family.LOSS, Family.METRIC):
+        return ()
+    declared = declared_equations(family, name, NOTHING_OWN)
     return () if declared is None else tuple(equation_arguments(declared))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rnnspec.frontend import errors
+from rnnspec.frontend.binding.call_data import call_of
 from rnnspec.frontend.binding.values import AlreadyReported, CheckError, Symbol
 from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue, StepMask
 from rnnspec.frontend.graph.layer import Layer
@@ -37,16 +38,17 @@ def _check(context: CheckContext, call: ast.Call, operands: tuple[GraphValue, ..
     is_counted = bindings.given("n").value is not None
     if is_counted == (given.value is not None):
         raise CheckError(errors.flows.RepeatedHow(span=call.callee.span))
+    data = call_of("RepeatVector", bindings.values)
     if is_counted:
         count = bindings.whole("n")
-        return BuiltLayer(RepeatVector(name, count), (operand,), (GraphTensor((count, width), StepMask((), count), computed=name),))
+        return BuiltLayer(RepeatVector(name, count), (operand,), (GraphTensor((count, width), StepMask((), count), computed=name),), data)
     if not isinstance(given.value, Symbol):
         raise CheckError(errors.flows.RepeatedHow(span=given.span))
     like = context.look_up(given.value.name, given.span)
     if like.type.steps is None:
         raise CheckError(errors.flows.RepeatedHow(span=given.span))
     type_ = GraphTensor((like.type.shape[0], width), like.type.steps, flipped=like.type.flipped, computed=name)
-    return BuiltLayer(RepeatVector(name, None), (operand, like), (type_,))
+    return BuiltLayer(RepeatVector(name, None), (operand, like), (type_,), data)
 
 
 def _lower(tools: Tools, layer: RepeatVector, operands: Sequence[Flow]) -> tuple[Flow, ...]:

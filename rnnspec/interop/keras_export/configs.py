@@ -11,6 +11,7 @@ from rnnspec.frontend.catalogue.argument_types import ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.interop.graph.refusals import Findings
+from rnnspec.interop.spec_text.names import snake_case
 
 CELLS = ("LSTM", "GRU", "SimpleRNN")
 
@@ -18,6 +19,9 @@ _FOREIGN = {"Last": "Keras has no layer for the last real step", "Slice": "Keras
 _AS_LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU"}
 _MODULES = {Family.INITIALIZER: "keras.initializers", Family.REGULARIZER: "keras.regularizers", Family.CONSTRAINT: "keras.constraints"}
 _LEFT_OUT = frozenset({"name", "carry_mask", "like", "initial_state", "use_causal_mask", "trainable", "unroll", "lora_rank", "weights"})
+_WITHOUT_TRAINABLE = frozenset({"SpatialDropout1D"})
+"""Layers whose constructor in Keras doesn't take `trainable`."""
+_LISTS = frozenset({"target_shape"})
 _OF_THE_LAYER = frozenset({"return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "activity_regularizer"})
 
 
@@ -52,16 +56,24 @@ class KerasConfigs:
             case _:
                 self._findings.add(place, "", _FOREIGN.get(kind, f"`{kind}` is a cell of the spec's own, which Keras doesn't have"))
                 settings = {}
-        return _object("keras.layers", kind, {"name": name, "trainable": trainable, "dtype": self._dtype, **settings})
+        if given.get("stateful") is True:
+            self._findings.add(place, "stateful", "Keras's stateful layers need a fixed batch, which a spec doesn't say")
+        own = {"name": name, "trainable": trainable and given.get("trainable") is not False, "dtype": self._dtype}
+        if kind in _WITHOUT_TRAINABLE:
+            del own["trainable"]
+        return _object("keras.layers", kind, {**own, **settings})
 
     def _halves(self, given: Mapping[str, ArgumentValue], place: str) -> dict[str, Any]:
         forward, backward = given["layer"], given["backward_layer"]
         if not isinstance(forward, Config):
             return {}
-        found = {"layer": self.layer(forward, f"forward_{forward.name.lower()}", place)}
-        if isinstance(backward, Config):
-            found["backward_layer"] = self.layer(backward, f"backward_{backward.name.lower()}", place)
-        return found
+        if not isinstance(backward, Config):
+            turned = dict(forward.arguments).get("go_backwards") is not True
+            backward = Config(forward.name, tuple((key, turned if key == "go_backwards" else value) for key, value in forward.arguments))
+        return {
+            "layer": self.layer(forward, f"forward_{snake_case(forward.name)}", place),
+            "backward_layer": self.layer(backward, f"backward_{snake_case(backward.name)}", place),
+        }
 
     def _cell(self, call: Config, place: str) -> dict[str, Any]:
         if call.name not in CELLS:
@@ -76,7 +88,8 @@ class KerasConfigs:
         for key, value in given.items():
             if key in _LEFT_OUT:
                 continue
-            found[key] = self._value(value, families.get(key) or _family_of(key), place, key)
+            made = self._value(value, families.get(key) or _family_of(key), place, key)
+            found[key] = [made] if key in _LISTS and not isinstance(made, list) else made
         return found
 
     def _value(self, value: ArgumentValue, family: Family | None, place: str, attribute: str) -> Any:

@@ -13,12 +13,14 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.files import write_atomically
-from rnnspec.frontend.graph.graph import Application, GraphValue
+from rnnspec.frontend.graph.graph import Application, Graph, GraphValue
 from rnnspec.frontend.graph.layer import Layer
 from rnnspec.interop.graph.exports import ExportedModel, Exporter
 from rnnspec.interop.graph.refusals import ExportRefused, Findings
 from rnnspec.interop.keras_export.configs import CELLS, KerasConfigs
-from rnnspec.interop.spec_text.names import snake_case
+from rnnspec.interop.keras_export.order import keras_order
+from rnnspec.interop.keras_export.training import compile_config
+from rnnspec.interop.spec_text.names import is_automatic, snake_case
 from rnnspec.signals import deferred
 
 VERSION = "3.15.1"
@@ -65,8 +67,11 @@ class _Exported:
         self._history: dict[int, tuple[str, int, int]] = {}
         """By the number of a value the layer that gives it, the number of the call, and of the result."""
         self._layers: dict[str, dict[str, Any]] = {}
+        self._parents: dict[str, list[list[tuple[str, int]]]] = {}
+        """By a layer's name the nodes whose tensors each of its calls takes."""
         self._calls: Counter[str] = Counter()
         self._kinds: dict[str, tuple[str, Config]] = {}
+        self._names = _other_names(model.graph)
 
     def config(self) -> dict[str, Any]:
         """The functional model."""
@@ -75,9 +80,8 @@ class _Exported:
             self._input(each.name, each.value, text=each.text is not None, scalar=each.is_scalar)
         for application in graph.applications:
             self._application(application)
-        if graph.train.loss is not None:
-            self._findings.note("the train section has no place in the file: compile the model in Keras")
         outputs = [self._reference(output.value) for output in graph.outputs]
+        self._sort([place[:2] for place in outputs])
         names = [output.name for output in graph.outputs]
         if any(name != place[0] for name, place in zip(names, outputs, strict=True)):
             told = ", ".join(f"`{name}` is `{place[0]}`" for name, place in zip(names, outputs, strict=True) if name != place[0])
@@ -89,7 +93,9 @@ class _Exported:
             "input_layers": [[each.name, 0, 0] for each in graph.inputs],
             "output_layers": [list(each) for each in outputs],
         }
-        return {"module": "keras.src.models.functional", "class_name": "Functional", "config": settings, "registered_name": "Functional"}
+        model = {"module": "keras.src.models.functional", "class_name": "Functional", "config": settings, "registered_name": "Functional"}
+        compiled = compile_config(graph.train, self._findings)
+        return model if compiled is None else {**model, "compile_config": compiled}
 
     def _input(self, name: str, value: GraphValue, *, text: bool, scalar: bool) -> None:
         place = f"input {name}"
@@ -102,10 +108,12 @@ class _Exported:
         settings = {"batch_shape": shape, "dtype": dtype, "sparse": False, "ragged": False, "name": name}
         layer = {"module": "keras.layers", "class_name": "InputLayer", "config": settings, "registered_name": None}
         self._layers[name] = {**layer, "name": name, "inbound_nodes": []}
+        self._parents[name] = [[]]
         self._history[value.number] = (name, 0, 0)
 
     def _application(self, application: Application) -> None:
-        name, call = application.layer.name.replace("/", "_"), application.call
+        call = application.call
+        name = self._names.get(application.layer.name, application.layer.name.replace("/", "_"))
         if not call.name:
             raise InternalError(f"layer {name} has no call")
         place = f"layer {application.layer.name} ({call.name})"
@@ -114,10 +122,12 @@ class _Exported:
             made = self._configs.layer(call, name, place, trainable=trainable)
             self._layers[name] = {**made, "name": name, "inbound_nodes": []}
             self._kinds[name] = (application.layer.name, call)
+            self._parents[name] = []
         self._check_masks(application, place)
         number = self._calls[name]
         self._calls[name] += 1
         self._layers[name]["inbound_nodes"].append(self._node(application, call))
+        self._parents[name].append([self._reference(operand)[:2] for operand in application.operands])
         for index, result in enumerate(application.results):
             self._history[result.number] = (name, number, index)
 
@@ -146,6 +156,14 @@ class _Exported:
     def _reference(self, value: GraphValue) -> tuple[str, int, int]:
         return self._history[value.number]
 
+    def _sort(self, outputs: Sequence[tuple[str, int]]) -> None:
+        """Puts the layers in Keras's order; those that no output comes from, which its model hasn't, are left out."""
+        nodes = {(name, number): taken for name, calls in self._parents.items() for number, taken in enumerate(calls)}
+        order = keras_order(nodes, [each.name for each in self._model.graph.inputs], outputs)
+        for name in self._layers.keys() - set(order):
+            self._findings.note(f"layer `{name}` was left out: no output comes from it")
+        self._layers = {name: self._layers[name] for name in order}
+
     # Weights.
 
     def arrays(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -165,6 +183,24 @@ class _Exported:
             yield f"{folder}/vars", name, {}
             for path, paths in zip(_objects(call), groups.values(), strict=False):
                 yield f"{folder}/{path}vars", name, {str(number): self._model.weights[each] for number, each in enumerate(paths)}
+
+
+def _other_names(graph: Graph) -> dict[str, str]:
+    """Names of layers in Keras that aren't those here: of one that gives an output by itself the output's, which Keras takes from it."""
+    taken = {each.name for each in graph.inputs} | {layer.name for layer in graph.layers}
+    uses = Counter(application.layer.name for application in graph.applications)
+    found: dict[str, str] = {}
+    for application in graph.applications:
+        name = application.layer.name
+        if is_automatic(name, "Concatenate") and any(operand.type.masked for operand in application.operands):
+            found[name] = f"joined{name.removeprefix('concatenate')}"  # Keras joins the masks by an operation of the layer's name
+    for output in graph.outputs:
+        for application in graph.applications:
+            first, name = application.results[0], application.layer.name
+            if first.number == output.value.number and uses[name] == 1 and name not in found and output.name not in taken:
+                found[name] = output.name
+                taken.add(output.name)
+    return found
 
 
 def _objects(call: Config) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from rnnspec.contract.arguments import Flag, Float, Floats, Int, OneOf, Rate, Required
-from rnnspec.frontend.binding.library_arguments import activation_arguments
+from rnnspec.frontend.binding.library_arguments import activation_arguments, library_arguments
 from rnnspec.frontend.catalogue.argument_types import (
     ArgumentSpec,
     AtBothEnds,
@@ -36,6 +36,12 @@ _LAYERS_AS_ACTIVATIONS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu
 _NO_ARGUMENTS = frozenset({"name", "trainable", "dtype", "axis"})
 _WRAPPERS = frozenset({"MeanMetricWrapper", "LossFunctionWrapper", "SumOverBatchSizeMetricWrapper"})
 """Objects of Keras around a function, which they name."""
+_OF_TRAINING = frozenset({Family.LOSS, Family.METRIC, Family.OPTIMIZER, Family.SCHEDULE})
+_MEANINGLESS = frozenset({"name", "dtype", "fn", "jit_compile", "is_legacy_optimizer", "num_labels"})
+_UNSAID: Mapping[str, tuple[object, ...]] = {
+    "reduction": ("sum_over_batch_size", "auto", "mean", "mean_with_sample_weight"), "axis": (-1,), "decay": (0, 0.0),
+}  # fmt: skip
+"""Arguments that the language hasn't, with the values that it means without them."""
 _ALPHAS = frozenset({"LeakyReLU", "leaky_relu"})
 
 
@@ -148,17 +154,27 @@ class Constants:
             "uniform",
         ]:
             return Word("glorot_uniform")  # as Keras 2.2 writes it
-        return Word(entry.name, tuple(self._arguments(place, entry, config)), bool(config) and family is Family.OPTIMIZER)
+        return Word(entry.name, tuple(self._arguments(place, family, entry, config)), bool(config) and family is Family.OPTIMIZER)
 
-    def _arguments(self, place: str, entry: Entry, config: Config) -> list[tuple[str, Value]]:
-        known = {spec.name: spec for spec in entry.arguments}
+    def _arguments(self, place: str, family: Family, entry: Entry, config: Config) -> list[tuple[str, Value]]:
+        """Those that can be said; in training each other one that isn't its default is dropped, and told."""
+        known = {spec.name: spec for spec in (*entry.arguments, *library_arguments(family, entry.name))}
         found: list[tuple[str, Value]] = []
         for key, each in config.items():
             spec = known.get(key)
-            if spec is None or each is None or isinstance(spec.kind, DefaultOnly):
+            if each is None or (spec is None and (family not in _OF_TRAINING or key in _MEANINGLESS or each in _UNSAID.get(key, ()))):
                 continue
-            value = self.by_kind(place, spec, each)
-            found.append((key, _short(value) if isinstance(value, float) else value))
+            try:
+                if spec is None:
+                    raise Unsaid(f"`{entry.name}` has no such argument in the language ({shown(each)})")
+                value = self.by_kind(place, spec, each)
+            except Unsaid as error:
+                if family not in _OF_TRAINING:
+                    raise
+                self.findings.drop(f"{place}: `{key}` was left out: {error}")
+                continue
+            if not isinstance(spec.kind, DefaultOnly):
+                found.append((key, _short(value) if isinstance(value, float) else value))
         return found
 
 

@@ -97,6 +97,10 @@ class Layers:
             made = replace(made, arguments={**made.arguments, "shared_axes": (1,)})
         return made if len(self._findings.found) == before else None
 
+    def is_own(self, kind: str) -> bool:
+        """Whether a class has a cell of the user's in its place."""
+        return kind in self._cells
+
     def tell(self) -> None:
         """What is said of all layers together, when all are converted."""
         self._foreign.tell()

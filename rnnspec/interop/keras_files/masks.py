@@ -22,6 +22,10 @@ GlobalAveragePooling1D GlobalMaxPooling1D Last"""
 _ENDS = frozenset(_OF_ENDS.split())
 """Layers behind which there is no mask."""
 
+_MASK_READERS = frozenset(
+    {"GlobalAveragePooling1D", "Attention", "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"}
+)
+
 Node = Callable[[str, int], "tuple[list[Tensor], Mapping[str, Any]] | None"]
 """The call of a layer by its name and the call's number."""
 
@@ -60,32 +64,46 @@ def _is_made(layers: Sequence[Config], compared: Sequence[Tensor]) -> bool:
 def looking_at_all_steps(layers: Sequence[ImportedLayer], blind: Set[str], findings: Findings) -> tuple[ImportedLayer, ...]:
     """The layers, with a mask dropped in front of those that don't see it in Keras, and do here.
 
-    They are GlobalMaxPooling1D, and all operations, such as `x[:, -1]` or `x * 2`: `blind` has the values that these give. A cropping by
-    no step drops the mask.
+    They are GlobalMaxPooling1D, and all operations, such as `x[:, -1]` or `x * 2`: `blind` has the values that these give. Windows of
+    one step drop the mask.
     """
     masked: set[str] = set()
+    turned: set[str] = set()
     found: list[ImportedLayer] = []
     for layer in layers:
+        if turned.intersection(layer.inputs) and (_is_recurrent(layer) or layer.layer in _MASK_READERS):
+            reason = "it takes a masked sequence in reversed order, whose mask Keras hands on as it was, and here it is reversed too"
+            findings.add(f"layer {shown_name(layer.source)} ({layer.layer})", "mask", reason)
         is_masked = layer.layer == "Masking" or (layer.layer == "Embedding" and layer.arguments.get("mask_zero") is True)
         if (layer.layer == "GlobalMaxPooling1D" or layer.outputs[0] in blind) and masked.intersection(layer.inputs):
             cropped = {key: f"{key}:all" for key in dict.fromkeys(layer.inputs) if key in masked}
             known = {key for each in found for key in each.outputs}
-            found += [ImportedLayer("Cropping1D", {"cropping": 0}, (key,), (all_,)) for key, all_ in cropped.items() if all_ not in known]
+            found += [
+                ImportedLayer("MaxPooling1D", {"pool_size": 1}, (key,), (all_,)) for key, all_ in cropped.items() if all_ not in known
+            ]
             layer = replace(layer, inputs=tuple(cropped.get(key, key) for key in layer.inputs))
-            findings.note(f"layer {shown_name(layer.source)} looks at masked steps too in Keras, and so `Cropping1D(0)` drops the mask")
+            name = shown_name((layer.source or layer.shared).partition(":")[0])
+            findings.note(f"layer {name} looks at masked steps too in Keras, and so `MaxPooling1D(1)` drops the mask")
         found.append(layer)
         if (is_masked or masked.intersection(layer.inputs)) and layer.layer not in _ENDS and not ends_sequence(layer):
             masked.add(layer.outputs[0])
+            if layer.arguments.get("go_backwards") is True or turned.intersection(layer.inputs):
+                turned.add(layer.outputs[0])
             if layer.arguments.get("merge_mode", "") is None:
                 masked.update(layer.outputs[:2])
     return tuple(found)
 
 
+def _settings(layer: ImportedLayer) -> Mapping[str, Value]:
+    """A recurrent layer's arguments, of a Bidirectional the forward layer's."""
+    inner = layer.arguments.get("layer")
+    return dict(inner.arguments) if layer.layer == "Bidirectional" and isinstance(inner, Word) else layer.arguments
+
+
+def _is_recurrent(layer: ImportedLayer) -> bool:
+    return ("units" in layer.arguments and layer.layer != "Dense") or layer.layer in ("RNN", "Bidirectional")
+
+
 def ends_sequence(layer: ImportedLayer) -> bool:
     """Whether a recurrent layer gives one row."""
-    arguments: dict[str, Value] = dict(layer.arguments)
-    inner = arguments.get("layer")
-    if layer.layer == "Bidirectional" and isinstance(inner, Word):
-        arguments = dict(inner.arguments)
-    recurrent = ("units" in arguments and layer.layer not in ("Dense",)) or layer.layer in ("RNN", "Bidirectional")
-    return recurrent and arguments.get("return_sequences") is not True
+    return _is_recurrent(layer) and _settings(layer).get("return_sequences") is not True

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from rnnspec.frontend.catalogue.argument_types import Family
 from rnnspec.frontend.catalogue.choices import FAMILIES
+from rnnspec.frontend.catalogue.layers import LAYERS
 from rnnspec.interop.graph.graph import Word
 from rnnspec.interop.keras_files.archive import Config
 from rnnspec.interop.keras_files.constants import Constants, Unsaid, constant_text, plain, shown
@@ -31,17 +32,18 @@ _FUNCTIONS = {
 
 _ACTIVATIONS = {"Exp": "exponential", "Elu": "elu", "Selu": "selu", "Celu": "celu", "Gelu": "gelu"}
 
-POOLINGS = {"Mean": "GlobalAveragePooling1D", "Max": "GlobalMaxPooling1D", "Amax": "GlobalMaxPooling1D"}
+_POOLINGS = {"Mean": "GlobalAveragePooling1D", "Max": "GlobalMaxPooling1D", "Amax": "GlobalMaxPooling1D"}
+
+_KNOWN = frozenset({*_MERGES, *_SIGNS, *_FUNCTIONS, *_ACTIVATIONS, *_POOLINGS, "GetItem", "ExpandDims", "Squeeze", "Reshape", "Transpose"})
 
 
 def is_operation(config: Config, call: Sequence[object]) -> bool:
-    """Whether an entry among the layers is an operation: by its module, or without one (`.h5`) by its class or a number that it takes."""
-    module, kind = config.get("module"), class_of(config)
+    """Whether an entry among the layers is an operation: by its module, or (`.h5`) by its class and the lack of a layer's settings."""
+    module, kind, settings = config.get("module"), class_of(config), settings_of(config)
     if isinstance(module, str):
         return module.startswith(("keras.src.ops", "keras.ops"))
-    known = {*_FUNCTIONS, *POOLINGS, *_ACTIVATIONS, "GetItem", "ExpandDims", "Squeeze", "Transpose", "TrueDivide", "Divide", "Power"}
-    is_activation = snake_case(kind) in FAMILIES[Family.ACTIVATION] and set(settings_of(config)) <= {"name"}
-    return kind in known or is_activation or (kind in _SIGNS and any(isinstance(each, (int, float)) for each in call))
+    known = kind in _KNOWN or (snake_case(kind) in FAMILIES[Family.ACTIVATION] and kind not in LAYERS)
+    return known and bool(call) and not {"trainable", "dtype"} & settings.keys()
 
 
 def layers_for(config: Config, call: Sequence[object], constants: Constants) -> tuple[Converted, ...]:
@@ -55,10 +57,10 @@ def layers_for(config: Config, call: Sequence[object], constants: Constants) -> 
         return (_function(constants, _NAMES[kind], f" {_SIGNS[kind]} ".join(texts)),)
     if kind in _FUNCTIONS and len(shapes) == 1:
         return (_function(constants, *_FUNCTIONS[kind]),)
-    if kind in POOLINGS and len(shapes) == 1:
+    if kind in _POOLINGS and len(shapes) == 1:
         if len(shapes[0]) != 3 or settings.get("axis") not in (1, -2, [1], [-2]):
             raise Unsaid("it is supported over the steps of a sequence alone, `axis = 1`")
-        return (Converted(POOLINGS[kind], {"keepdims": True} if settings.get("keepdims") is True else {}),)
+        return (Converted(_POOLINGS[kind], {"keepdims": True} if settings.get("keepdims") is True else {}),)
     if kind == "GetItem" and shapes:
         return _item(shapes[0], call[1:])
     if kind in ("ExpandDims", "Squeeze", "Reshape") and len(shapes) == 1:
@@ -94,8 +96,8 @@ def _reshaped(kind: str, shape: Sequence[Any], settings: Config) -> tuple[int, .
         rest = list(settings.get("newshape") or ())[1:]
     else:
         axis: Any = settings.get("axis")
-        if isinstance(axis, list) and len(cast(list[Any], axis)) == 1:
-            axis = cast(list[Any], axis)[0]
+        if isinstance(axis, list):
+            (axis,) = cast(list[Any], axis)[:1] or [None]
         rank = len(shape) + (kind == "ExpandDims")
         if type(axis) is not int or not -rank < axis < rank or axis % rank == 0:
             raise Unsaid(f"it is along the axis {shown(axis)}")

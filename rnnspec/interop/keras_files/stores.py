@@ -61,10 +61,11 @@ class ObjectStore:
         self._path = path
 
     def layer(self, layers: Sequence[Config], place: int) -> Store:
-        """By the class in snake case; the attribute `name`, where there is one, must be the layer's."""
+        """By the class in snake case, operations not counted; the attribute `name`, where there is one, must be the layer's."""
         seen: Counter[str] = Counter()
         for config in layers[:place]:
-            seen[snake_case(class_of(config))] += 1
+            if not str(config.get("module")).startswith("keras.src.ops"):
+                seen[snake_case(class_of(config))] += 1
         stem = snake_case(class_of(layers[place]))
         name = f"{stem}_{seen[stem]}" if seen[stem] else stem
         folder = "layers"

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
-from rnnspec.interop.graph.graph import ImportedLayer, ValueOf
+from rnnspec.interop.graph.graph import ImportedLayer, Value, ValueOf
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.keras_files.archive import Config
 from rnnspec.interop.keras_files.constants import Unsaid, shown, shown_name
@@ -136,7 +136,7 @@ class Topology:
                     self.findings.add(f"layer {shown_name(name)}", "", "the layers form a cycle")
                     return ()
                 waiting.add(wanted)
-                pending += [(tensor.layer, tensor.node) for tensor in needed]
+                pending += [(tensor.layer, tensor.node) for tensor in reversed(needed)]
                 continue
             inputs = [self._value(values, tensor) for tensor in call[0]]
             keywords = {key: self._keyword(values, each) for key, each in call[1].items()}
@@ -208,19 +208,21 @@ class Topology:
         for step, each in enumerate(made, 1):
             last = step == len(made)
             outputs = tuple(f"{full}:{self._uses[full]}:{'' if last else f'{step}:'}{index}" for index in range(each.results))
-            if step == 1 and is_operation(config, call.arguments):
+            if step == 1 and self._is_operation(config, call):
                 self._blind.add(outputs[0])
-            if within.frozen:
-                each = replace(each, arguments={**each.arguments, "trainable": False} if each.weights else each.arguments)
+            each = replace(each, arguments=_trained(each, within.frozen))
             self._add(each, name if last else "", full if last else f"{full}:{step}", flow, outputs, place, kind)
             flow = Call(outputs, {})
         return flow.inputs if made else (f"{full}:{self._uses[full]}:0",)
+
+    def _is_operation(self, config: Config, call: Call) -> bool:
+        return not self.layers.is_own(class_of(config)) and is_operation(config, call.arguments)
 
     def _made(
         self, config: Config, store: Store, layers: Sequence[Config], number: int, call: Call, place: str, full: str, within: Within
     ) -> tuple[Converted, ...]:
         """The layers for one of the file, one behind the other; none where it can't be said."""
-        if is_operation(config, call.arguments):
+        if self._is_operation(config, call):
             try:
                 return layers_for(config, call.arguments, self.layers.constants)
             except Unsaid as error:
@@ -267,6 +269,8 @@ class Topology:
             return {f"{number}": array for number, array in enumerate(arrays)}
         if made.layer in ("LSTM", "GRU") and names == RECURRENT and len(arrays) == 3 * {"LSTM": 4, "GRU": 3}[made.layer]:
             arrays = from_gates(made.layer, arrays)
+        if names == ("alpha",) and [array.ndim for array in arrays] == [1] and made.arguments.get("shared_axes") == (1,):
+            arrays = [arrays[0][None]]  # of a row, at each step
         if not arrays and not self.has_weights:
             return {}
         if len(arrays) != len(names):
@@ -279,3 +283,10 @@ class Topology:
                 self.findings.add(place, "weights", f"they have no shapes of a CuDNN layer: {error}")
                 return {}
         return dict(zip(names, arrays, strict=True))
+
+
+def _trained(made: Converted, frozen: bool) -> Mapping[str, Value]:
+    """A layer's arguments, of which one without weights has no `trainable`."""
+    if frozen and made.weights:
+        return {**made.arguments, "trainable": False}
+    return made.arguments if made.weights else {key: value for key, value in made.arguments.items() if key != "trainable"}

@@ -27,7 +27,7 @@ def training_of(training: Config | None, outputs: Sequence[str], constants: Cons
         return {}
     if (weights := training.get("loss_weights")) is not None:
         _taken(found, "loss_weights", lambda: _per_output(weights, outputs, number), findings)
-    optimizer = training.get("optimizer") or training.get("optimizer_config")
+    optimizer = _unscaled(training.get("optimizer") or training.get("optimizer_config"), findings)
     if optimizer is not None:
         _taken(found, "optimizer", lambda: _optimizer(optimizer, constants), findings)
     for name in ("metrics", "weighted_metrics"):
@@ -65,6 +65,15 @@ def _per_output(value: object, outputs: Sequence[str], make: Callable[[object], 
 
 def _loss(constants: Constants, value: object) -> Value:
     return constants.choice("the loss", Family.LOSS, value)
+
+
+def _unscaled(value: object, findings: Findings) -> object:
+    """An optimizer out of the one that scales its loss, which float16 needs."""
+    given = cast(Config, value) if isinstance(value, dict) else {}
+    if given.get("class_name") != "LossScaleOptimizer":
+        return cast(object, value)
+    findings.drop("the optimizer: LossScaleOptimizer was left out: float32 needs no scaled loss")
+    return cast(Config, given.get("config") or {}).get("inner_optimizer")
 
 
 def _optimizer(value: object, constants: Constants) -> Value:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from rnnspec.contract.arguments import REQUIRED, Rate, Required
 from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.binding.library_arguments import activation_arguments
+from rnnspec.frontend.binding.library_arguments import library_arguments
 from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, ChoiceOf, Family, ListOf, PerOutput
-from rnnspec.frontend.catalogue.choices import ACTIVATIONS, FAMILIES
-from rnnspec.frontend.catalogue.entries import Catalogue
+from rnnspec.frontend.catalogue.choices import FAMILIES
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.standard_library import CellLibrary
@@ -107,29 +106,29 @@ def simplified(value: Value, spec: ArgumentSpec | None) -> Value:
     """A choice under its usual name, without the arguments that have their defaults."""
     if spec is None:
         families = [each for each in FAMILIES if isinstance(value, Word) and not value.called and value.name in FAMILIES[each]]
-        return _chosen(value, FAMILIES[families[0]]) if len(families) == 1 else value
+        return _chosen(value, families[0]) if len(families) == 1 else value
     match spec.kind:
         case ChoiceOf(family=family) | ListOf(family=family):
-            return _chosen(value, FAMILIES[family])
+            return _chosen(value, family)
         case Rate():
-            return _chosen(value, FAMILIES[Family.SCHEDULE])
+            return _chosen(value, Family.SCHEDULE)
         case PerOutput(of=ChoiceOf(family=family) | ListOf(family=family)):
-            return _chosen(value, FAMILIES[family])
+            return _chosen(value, family)
         case _:
             return value
 
 
-def _chosen(value: Value, entries: Catalogue) -> Value:
+def _chosen(value: Value, family: Family) -> Value:
+    entries = FAMILIES[family]
     match value:
         case tuple():
-            return tuple(_chosen(each, entries) for each in value)
+            return tuple(_chosen(each, family) for each in value)
         case Word(name=name, arguments=arguments) if name in entries:
-            specs = {
-                spec.name: spec for spec in (*entries[name].arguments, *(activation_arguments(name) if entries is ACTIVATIONS else ()))
-            }
+            entry = entries[name]
+            specs = {spec.name: spec for spec in (*entry.arguments, *library_arguments(family, entry.name))}
             kept = [(key, simplified(each, specs.get(key))) for key, each in arguments]
             kept = [(key, each) for key, each in kept if key not in specs or not is_default(each, _of(specs[key]))]
-            return Word(entries[name].name, tuple(kept), value.called)
+            return Word(entry.name, tuple(kept), value.called)
         case _:
             return value
 
