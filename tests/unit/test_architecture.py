@@ -112,7 +112,7 @@ MAY_KNOW: dict[str, set[str]] = {
         ONNX_FILES,
     },
     EXPORTING: LOW | {"driver", "training", "interop", BINDING, MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT},
-    "torch": LOW | {RUNTIME_MODEL, "training"},
+    "torch": LOW | {"frameworks", RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
