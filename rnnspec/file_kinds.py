@@ -53,6 +53,7 @@ _ENDINGS = {
     ".parquet": Kind.TABLE,
     ".pkl": Kind.PYTORCH,
     ".pt": Kind.PYTORCH,
+    ".pt2": Kind.PYTORCH,
     ".pth": Kind.PYTORCH,
     ".py": Kind.PYTHON,
     ".rnn": Kind.SPEC,
@@ -106,12 +107,20 @@ def _archive(start: bytes) -> Kind | None:
         return Kind.MODEL
     if first in (b"metadata.json", b"config.json", b"model.weights.h5"):
         return Kind.KERAS
-    if first.endswith((b"/data.pkl", b"/.format_version", b"/byteorder")):
+    if first.endswith((b"/data.pkl", b"/.format_version", b"/byteorder")) or _PROGRAM.match(first):
         return Kind.PYTORCH
     if first.endswith(b".npy"):
         return Kind.DATA
     return Kind.TABLE if first.startswith((b"[Content_Types]", b"xl/")) else None
 
+
+def is_program(path: str, start: bytes) -> bool:
+    """Whether a file of PyTorch is a program of `torch.export`, by the name of the first member, or else by the ending."""
+    first = start[30 : 30 + int.from_bytes(start[26:28], "little")] if start.startswith(b"PK\x03\x04") else b""
+    return bool(_PROGRAM.match(first)) or (bool(first) and PurePath(path).suffix.lower() == ".pt2")
+
+
+_PROGRAM = re.compile(rb"[^/]+/(archive_format$|archive_version$|models/|data/(weights|constants)/)")
 
 _TAKE_OVER = "write its layers as a spec, then take its weights over by `model.set_weights(...)`"
 _SPEC_IS = "a spec is a text in a file with the ending .rnn: see docs/language.md"

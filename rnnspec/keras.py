@@ -161,6 +161,8 @@ def _of_jax(pure: PureModel) -> Callable[..., Any]:
 def _of_torch(pure: PureModel) -> Callable[..., Any]:
     import torch
 
+    from rnnspec.frameworks.torch_gradients import once
+
     def arrays(values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value.detach().cpu().numpy() for name, value in values.items()}
 
@@ -173,6 +175,7 @@ def _of_torch(pure: PureModel) -> Callable[..., Any]:
             weights, x, masks = (arrays(dict(zip(of, tensors[begin : begin + len(of)], strict=True))) for of, begin in names)
             arguments: Arguments = weights, x, masks, {}
             ctx.arguments, ctx.names, ctx.device = arguments, names, tensors[0].device
+            ctx.save_for_backward(*tensors)
             return tuple(torch.from_numpy(value).to(ctx.device) for value in pure.outputs(arguments))
 
         @staticmethod
@@ -183,7 +186,8 @@ def _of_torch(pure: PureModel) -> Callable[..., Any]:
             found = {**of_weights, **{f"x:{name}": value for name, value in of_inputs.items()}}
             (weights, _), (inputs, _), (masks, _) = ctx.names
             wanted = [*weights, *(f"x:{name}" for name in inputs), *(None for _ in masks)]
-            return None, *(torch.from_numpy(found[name]).to(ctx.device) if name in found else None for name in wanted)
+            values = [torch.from_numpy(found[name]).to(ctx.device) if name in found else None for name in wanted]
+            return None, *once(values, (*ctx.saved_tensors, *cotangents))
 
     def apply(weights: Any, x: Any, masks: Any) -> Any:
         names = ((tuple(weights), 0), (tuple(x), len(weights)), (tuple(masks), len(weights) + len(x)))
@@ -218,6 +222,8 @@ def _of_tensorflow(pure: PureModel) -> Callable[..., Any]:
             def gradient(*dy: Any) -> Any:
                 count = len(weights) + len(floats)
                 found = _listed(tf.numpy_function(derived, [*tensors, *dy], [tf.as_dtype(pure.dtype)] * count))
+                # Its derivative is an error, where that of a call of numpy would silently be none.
+                found = [tf.raw_ops.PreventGradient(input=each, message="second derivatives of a model aren't there") for each in found]
                 by_name = dict(zip([*weights, *(f"x:{name}" for name in floats)], found, strict=True))
                 wanted = [*weights, *(f"x:{name}" for name in x), *(None for _ in masks)]
                 return [by_name.get(cast(str, name)) for name in wanted]

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 try:
     import torch
-    from torch.autograd.function import once_differentiable
-    from torch.nn.utils.rnn import pad_sequence
+    from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence, pad_sequence
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError('rnnspec.torch needs PyTorch: pip install "rnnspec[torch]"', name=missing.name) from None
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, frozen_weights
+from rnnspec.frameworks.torch_gradients import once
 from rnnspec.runtime.model.compiled_model import Outputs
 from rnnspec.training.model import Model
 
@@ -68,9 +68,13 @@ class Module(torch.nn.Module):
         """The output of a batch, padded; a tuple of them if the model has several outputs.
 
         `inputs`: a tensor for each input in the model's order, or one dict by the inputs' names. One of a sequence may be a list of
-        tensors of different lengths. `mask` and `lengths` as for `Model.forward`, as tensors or whatever that takes. Gradients flow to
-        the parameters and to float inputs.
+        tensors of different lengths, or a `PackedSequence`, which both have their lengths in themselves. `mask` and `lengths` as for
+        `Model.forward`, as tensors or whatever that takes. Gradients flow to the parameters and to float inputs.
         """
+        if torch.jit.is_tracing() or torch.compiler.is_compiling():
+            raise TypeError(
+                "native code can't be traced or exported: rnnspec.export_model(module.model, 'net.py') writes a module of torch's own"
+            )
         self._take_back()
         given = self._named(inputs)
         signature = self.model.signature
@@ -80,10 +84,10 @@ class Module(torch.nn.Module):
             if spec.name not in given:
                 continue
             value: object = given[spec.name]
-            if samples := _samples(value):
-                value, lengths = _padded(samples, spec, mask, lengths, len(signature.inputs))
+            if isinstance(value, PackedSequence) or _samples(value):
+                value, lengths = _padded(value, spec, mask, lengths, len(signature.inputs))
             if isinstance(value, torch.Tensor) and not spec.integer:
-                floats[spec.name] = _on_processor(value, spec.name).to(self._dtype)
+                floats[spec.name] = _of_numbers(value, spec.name).to(self._dtype)
             else:
                 others[spec.name] = _array(value, spec.name)
         others |= {name: value for name, value in given.items() if name not in floats and name not in others}
@@ -116,8 +120,8 @@ class Module(torch.nn.Module):
         TypeError for one of another dtype or device, ValueError for one of another shape, or another object.
         """
         for name, (tensor, address) in self._owned.items():
-            if (self._parameters[name] if name in self._parameters else self._buffers[name]) is not tensor:
-                advice = "`torch.func.functional_call` and the like can't be used"
+            if self._parameters.get(name, self._buffers.get(name)) is not tensor:
+                advice = "parametrizations, `torch.func.functional_call` and the like can't be used"
                 raise ValueError(f"parameter {name} is another tensor than the one that the model's weights lie in: {advice}")
             view = self._views[name]
             if not view.size or (tensor.data_ptr() == address and tensor.is_contiguous() and tensor.dtype == self._dtype):
@@ -187,19 +191,17 @@ class _Recorded(torch.autograd.Function):
         x = _together(dict(zip(call.floats, tensors[:count], strict=True)), call.others)
         outputs, tape = call.model.forward(x, *call.masks, training=call.training, record=True)
         ctx.call, ctx.tape = call, tape
-        ctx.save_for_backward(*tensors[count:])  # so that torch refuses a backward after a change of these
+        ctx.save_for_backward(*tensors)  # so that torch refuses a backward after a change of these
         return _tensors(outputs)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         call: _Call = ctx.call
-        assert len(ctx.saved_tensors) == len(call.parameters)
         given = [each.detach().numpy() for each in cotangents]
         gradients = call.model.backward(ctx.tape, given if len(given) > 1 else given[0])
         values = [gradients.inputs[name] for name in call.floats] + [gradients.weights[name] for name in call.parameters]
-        needed = ctx.needs_input_grad[1:]
-        return None, *(torch.from_numpy(value) if need else None for value, need in zip(values, needed, strict=True))
+        found = [torch.from_numpy(value) if need else None for value, need in zip(values, ctx.needs_input_grad[1:], strict=True)]
+        return None, *once(found, (*ctx.saved_tensors, *cotangents))
 
 
 def _tensors(outputs: Outputs) -> tuple[torch.Tensor, ...]:
@@ -218,19 +220,31 @@ def _samples(value: object) -> list[torch.Tensor]:
     return found if len(found) == len(entries) else []
 
 
-def _padded(samples: list[torch.Tensor], spec: InputSignature, mask: object, lengths: object, inputs: int) -> tuple[torch.Tensor, object]:
-    """Samples of different lengths as one tensor, and the lengths."""
-    if not spec.is_sequence:
-        return torch.stack(samples), lengths
-    own = torch.tensor([len(sample) for sample in samples])
+def _padded(value: object, spec: InputSignature, mask: object, lengths: object, inputs: int) -> tuple[torch.Tensor, object]:
+    """A packed sequence, or samples of different lengths, as one tensor, and the lengths."""
+    if isinstance(value, PackedSequence):
+        if not spec.is_sequence:
+            raise ValueError(f"{spec.name}: a packed sequence where rows are expected")
+        padded, own = pad_packed_sequence(value, batch_first=True)
+    else:
+        samples = _samples(value)
+        if not spec.is_sequence:
+            return torch.stack(samples), lengths
+        padded, own = pad_sequence(samples, batch_first=True), torch.tensor([len(sample) for sample in samples])
     if mask is not None or (lengths is not None and inputs == 1):
-        raise ValueError(f"{spec.name}: a list of samples has its lengths in itself; a mask or lengths belong to a padded tensor")
-    padded = pad_sequence(samples, batch_first=True)
+        raise ValueError(f"{spec.name}: samples of different lengths tell these themselves; a mask or lengths belong to a padded tensor")
     if inputs == 1:
         return padded, own
     if lengths is not None and not isinstance(lengths, Mapping):
         raise ValueError("lengths: expected a mapping from inputs where there are several")
     return padded, {**cast(Mapping[str, object], lengths or {}), spec.name: own}
+
+
+def _of_numbers(tensor: torch.Tensor, name: str) -> torch.Tensor:
+    """An input of floats; TypeError for one that numbers would be lost of, or that isn't an array."""
+    if tensor.is_complex() or tensor.is_quantized or tensor.layout is not torch.strided:
+        raise TypeError(f"{name} is {tensor.dtype}, {tensor.layout}: expected a dense tensor of real numbers")
+    return _on_processor(tensor, name)
 
 
 def _on_processor(tensor: torch.Tensor, name: str) -> torch.Tensor:

@@ -27,11 +27,12 @@ from rnnspec.interop.own_cells import own_cells
 from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
 from rnnspec.interop.torch_files import readers as torch_files
+from rnnspec.interop.torch_programs.reader import ProgramReader
 from rnnspec.runtime.storage import model_file
 from rnnspec.training.model import Model
 from rnnspec.training.proof import Proof, proof_of, prove
 
-READERS: tuple[Reader, ...] = (KERAS, *torch_files.READERS, OnnxReader())
+READERS: tuple[Reader, ...] = (KERAS, ProgramReader(), *torch_files.READERS, OnnxReader())
 """The formats that are read, in the order in which a file is offered to them."""
 
 MOST_LAYERS = 2000

@@ -50,6 +50,17 @@ if keras.backend.backend() != "numpy":  # which has no gradients
         each.compile(keras.optimizers.SGD(0.1), "mse")
         each.fit(x, y, epochs=3, verbose=0, shuffle=False, batch_size=20)
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(theirs.get_weights(), ours.get_weights(), strict=True))
+    if keras.backend.backend() == "torch":
+        import torch
+
+        given = torch.from_numpy(x).requires_grad_()
+        (slope,) = torch.autograd.grad(layer(given).sum(), given, create_graph=True)
+        try:
+            slope.square().sum().backward()
+        except RuntimeError as error:
+            assert "second derivatives aren't there" in str(error)
+        else:
+            raise AssertionError("a second derivative was left out")
     whole.compile("adam", "mse")
     whole.fit(x, y[:, :1], epochs=1, verbose=0)
     assert not np.array_equal(layer.to_model().weights["lstm/kernel"], model.weights["lstm/kernel"])

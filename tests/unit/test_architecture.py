@@ -25,15 +25,14 @@ LOW = GROUND | {"contract"}
 ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
     f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
 )
-INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, TORCH_FILES, TORCH_EXPORT, ONNX_FILES, ONNX_EXPORT, IMPORTING, EXPORTING = INTEROP = (
-    tuple(
-        f"interop.{room}"
-        for room in (
-            *("graph", "spec_text", "keras_files", "keras_export", "torch_files", "torch_export", "onnx_files", "onnx_export"),
-            *("importing", "exporting"),
-        )
+INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, TORCH_FILES, TORCH_EXPORT, TORCH_PROGRAMS, *_ONNX_AND_ENDS = INTEROP = tuple(
+    f"interop.{room}"
+    for room in (
+        *("graph", "spec_text", "keras_files", "keras_export", "torch_files", "torch_export", "torch_programs"),
+        *("onnx_files", "onnx_export", "importing", "exporting"),
     )
 )
+ONNX_FILES, ONNX_EXPORT, IMPORTING, EXPORTING = _ONNX_AND_ENDS
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 PACKAGED = "runtime.packaged"
 
@@ -94,6 +93,7 @@ MAY_KNOW: dict[str, set[str]] = {
     SPEC_TEXT: LOW | {"frontend", CATALOGUE, SYNTAX, BINDING, INTEROP_GRAPH},
     KERAS_FILES: LOW | {"frontend", CATALOGUE, SYNTAX, BINDING, INTEROP_GRAPH, SPEC_TEXT},
     KERAS_EXPORT: LOW | {CATALOGUE, BINDING, GRAPH, INTEROP_GRAPH, SPEC_TEXT},
+    TORCH_PROGRAMS: LOW | {INTEROP_GRAPH, ONNX_FILES, TORCH_FILES},
     TORCH_FILES: LOW | {"interop", INTEROP_GRAPH},
     TORCH_EXPORT: LOW | {"frontend", CELLS, GRAPH, MODEL, SYNTAX, INTEROP_GRAPH, TORCH_FILES},
     ONNX_FILES: LOW | {INTEROP_GRAPH},
@@ -112,9 +112,10 @@ MAY_KNOW: dict[str, set[str]] = {
         KERAS_FILES,
         TORCH_FILES,
         ONNX_FILES,
+        TORCH_PROGRAMS,
     },
     EXPORTING: LOW | {"driver", "training", "interop", BINDING, MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT},
-    "torch": LOW | {RUNTIME_MODEL, "training"},
+    "torch": LOW | {"frameworks", RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},

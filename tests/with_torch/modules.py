@@ -162,7 +162,7 @@ def test_what_isnt_there_is_said() -> None:
     with pytest.raises(TypeError, match="x is on meta"):
         module(X.to("meta"))
     (gradient,) = torch.autograd.grad(module(X).sum(), next(module.parameters()), create_graph=True)
-    with pytest.raises(RuntimeError, match="does not require grad"):
+    with pytest.raises(RuntimeError, match="second derivatives aren't there"):
         gradient.sum().backward()
     agrees(module)
 
@@ -182,10 +182,44 @@ def test_lists_of_samples_and_frozen_layers() -> None:
     assert torch.equal(module(padded, lengths=torch.tensor([4, 2])), y)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, of what its compiler imports
+OF_TORCH = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+"""For what torch's compiler imports itself."""
+
+
+@OF_TORCH
 def test_compiled_by_torch_and_among_its_modules() -> None:
     module = made()
     whole = torch.nn.Sequential(torch.nn.Linear(7, 3).double(), module, torch.nn.Linear(2, 1).double())
     whole(torch.randn(2, 6, 7, dtype=torch.float64)).sum().backward()
     assert whole[0].weight.grad.abs().sum() > 0
     assert torch.equal(torch.compile(module)(X), module(X))
+
+
+def test_packed_sequences_have_their_lengths_in_themselves() -> None:
+    module = made()
+    packed = torch.nn.utils.rnn.pack_padded_sequence(X, LENGTHS.roll(1), batch_first=True, enforce_sorted=False)
+    assert torch.equal(module(packed), module(X, lengths=LENGTHS.roll(1)))
+    with pytest.raises(ValueError, match="x: samples of different lengths tell these themselves"):
+        module(packed, lengths=LENGTHS)
+
+
+def test_second_derivatives_are_an_error_and_never_left_out() -> None:
+    module, x = made(), X.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(module(x).sum(), x, create_graph=True)
+    assert torch.isfinite(slope).all()
+    with pytest.raises(RuntimeError, match="second derivatives aren't there"):
+        (slope.square().sum() + module(x).sum()).backward()
+
+
+@OF_TORCH
+def test_numbers_that_would_be_lost_and_programs_without_native_code_are_refused() -> None:
+    module = made()
+    with pytest.raises(TypeError, match=r"x is torch.complex128, .*: expected a dense tensor of real numbers"):
+        module(X.to(torch.complex128))
+    with pytest.raises(TypeError, match="can't be traced or exported"):
+        torch.jit.trace(module, X)
+    with pytest.raises(TypeError, match="can't be traced or exported"):
+        torch.export.export(module, (X,))
+    torch.nn.utils.parametrizations.weight_norm(module, "lstm/kernel")
+    with pytest.raises(ValueError, match=r"parametrizations, .* can't be used"):
+        module(X)

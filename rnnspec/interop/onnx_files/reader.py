@@ -37,20 +37,23 @@ class OnnxReader:
     def read(self, path: Path, options: ReaderOptions) -> ImportedGraph:
         """See `Reader`; ValueError if the package `onnx` isn't installed."""
         source = options.source or str(path)
-        graph = _fixed(read_nodes(path), options.inputs, source)
-        graph = pruned(graph)
-        found = _read(graph, path.stem, options.states)
-        if isinstance(found, Findings):
-            found.refuse_import(source)
-            found = None
-        if found is None:
-            raise ImportRefused(source, [Finding("", "", "there is nothing in it that a model could be made of")])
-        return found
+        return imported(read_nodes(path), path.stem, options.inputs, options.states, source)
 
     def read_into(self, path: Path, signature: Signature, options: ReaderOptions) -> tuple[Mapping[str, Array], Sequence[str]]:
         """See `Reader`: weights have no names of layers in an ONNX file."""
         reason = "an ONNX file is imported as a whole: its weights don't tell which layer they belong to"
         raise ImportRefused(options.source or str(path), [Finding("", "", reason)])
+
+
+def imported(graph: NodeGraph, name: str, inputs: Mapping[str, float | int | str], states: Mapping[str, str], source: str) -> ImportedGraph:
+    """Nodes as layers, or as a cell; `ImportRefused`, in words about `source`, if that can't be. `inputs`, `states`: what a user says."""
+    found = _read(pruned(_fixed(graph, inputs, source)), name, states)
+    if isinstance(found, Findings):
+        found.refuse_import(source)
+        found = None
+    if found is None:
+        raise ImportRefused(source, [Finding("", "", "there is nothing in it that a model could be made of")])
+    return found
 
 
 def _read(graph: NodeGraph, name: str, told: Mapping[str, str]) -> ImportedGraph | Findings | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from zipfile import ZIP_STORED, BadZipFile, LargeZipFile, ZipFile
 
@@ -26,9 +26,24 @@ class Archive:
 
 
 def read_archive(content: bytes) -> Archive:
-    """The members of a file that `torch.save` wrote; CheckpointError for another one, with its kind where it is known.
+    """The members of a file that `torch.save` wrote; CheckpointError for another one, with its kind where it is known."""
+    members = stored_members(content, _check_kind)
+    pickles = [name for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
+    if len(pickles) != 1:
+        raise CheckpointError("no file of torch.save: it should have one member data.pkl in a folder")
+    top = pickles[0].removesuffix("data.pkl")
+    order = members.get(f"{top}byteorder", b"little").strip()
+    if order not in (b"little", b"big"):
+        raise CheckpointError(f"damaged: its byte order is {order[:20]!r}")
+    data = f"{top}data/"
+    storages = {name.removeprefix(data): member for name, member in members.items() if name.startswith(data)}
+    return Archive(members[pickles[0]], storages, order == b"little")
 
-    Members are stored as they are and no larger together than the file, so that nothing can be larger than it says.
+
+def stored_members(content: bytes, check: Callable[[list[str]], None] = lambda _: None) -> dict[str, bytes]:
+    """The members of a zip by their names, once `check` has seen these; CheckpointError for compressed or damaged ones.
+
+    They are stored as they are and no larger together than the file, so that nothing can be larger than it says.
     """
     if not content.startswith(b"PK\x03\x04"):
         raise CheckpointError(_no_archive(content))
@@ -38,20 +53,11 @@ def read_archive(content: bytes) -> Archive:
             names = [entry.filename for entry in entries]
             if len(set(names)) < len(names):
                 raise CheckpointError("damaged: a member's name stands twice in it")
-            _check_kind(names)
+            check(names)
             stored = all(entry.compress_type == ZIP_STORED and entry.compress_size == entry.file_size for entry in entries)
             if not stored or sum(entry.file_size for entry in entries) > len(content):
                 raise CheckpointError("its members are compressed or larger than the file, which those that torch.save writes never are")
-            pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
-            if len(pickles) != 1:
-                raise CheckpointError("no file of torch.save: it should have one member data.pkl in a folder")
-            top = pickles[0].removesuffix("data.pkl")
-            order = archive.read(f"{top}byteorder").strip() if f"{top}byteorder" in names else b"little"
-            if order not in (b"little", b"big"):
-                raise CheckpointError(f"damaged: its byte order is {order[:20]!r}")
-            data = f"{top}data/"
-            storages = {name.removeprefix(data): archive.read(name) for name in names if name.startswith(data)}
-            return Archive(archive.read(pickles[0]), storages, order == b"little")
+            return {name: archive.read(name) for name in names}
     except CheckpointError:
         raise
     except (BadZipFile, LargeZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
@@ -62,9 +68,10 @@ def _check_kind(names: list[str]) -> None:
     """CheckpointError for archives of torch that hold code or a graph."""
     advice = "save its weights alone: torch.save(module.state_dict(), path)"
     if any(name.endswith(("/constants.pkl", "/code/__torch__.py")) or "/code/" in name for name in names):
-        raise CheckpointError(f"a TorchScript archive, which is a program, not weights; {advice}")
-    if any(name.endswith(("/archive_format", "models/model.json", "serialized_exported_program.json")) for name in names):
-        raise CheckpointError(f"a program of torch.export; {advice}")
+        program = 'of a module in torch, torch.export.save(torch.export.export(module, inputs), "net.pt2") writes a program that is read'
+        raise CheckpointError(f"a TorchScript archive, which is code, not weights; {advice}; {program}")
+    if any(name.endswith("serialized_exported_program.json") for name in names):
+        raise CheckpointError(f"a program of torch.export of a version before 2.9; load it with torch and save it anew, or {advice}")
 
 
 def _no_archive(content: bytes) -> str:

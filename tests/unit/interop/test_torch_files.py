@@ -224,7 +224,7 @@ def test_other_files_are_named() -> None:
         (OLD_MAGIC + b".", "before version 1.6"),
         (pickle.dumps({}), "a bare pickle"),
         (zipped("a/data.pkl", "a/constants.pkl", "a/code/__torch__.py"), "TorchScript"),
-        (zipped("a/archive_format", "a/models/model.json"), "a program of torch.export"),
+        (zipped("serialized_exported_program.json"), "a program of torch.export of a version before 2.9"),
         (zipped("a/data.pkl", "b/data.pkl"), "one member data.pkl"),
         (zipped("a.npy"), "one member data.pkl"),
         (zipped("a/data.pkl", compression=ZIP_DEFLATED, content=bytes(10**7)), "compressed"),

@@ -154,7 +154,7 @@ def test_trees_of_flax_with_joined_gates_both_directions_and_statistics(tmp_path
     np.savez(path, **tree)
     model = import_model(path)
     first = 'LSTM(4, return_sequences = true, name = "first")'
-    layers = [first, "Bidirectional(GRU(5, return_sequences = true))", 'BatchNormalization(epsilon = 1e-05, name = "a_norm")']
+    layers = [first, 'Bidirectional(GRU(5, return_sequences = true), name = "rnn")', 'BatchNormalization(epsilon = 1e-05, name = "a_norm")']
     assert [line.strip() for line in model.source.text.splitlines() if "(" in line and line[0] == " "] == layers
 
     def gru(x: Array, side: str) -> Array:
