@@ -271,6 +271,7 @@ SPECIAL: Mapping[str, Callable[[Node, Given], Sequence[Any]]] = {
     "MatMul": _product,
     "Gemm": _gemm,
     "DequantizeLinear": _dequantized,
+    "SequenceEmpty": lambda node, given: [np.empty(0, np.object_)],
     "Trilu": _triangle,
     "ScatterND": _scattered,
 }

@@ -144,6 +144,13 @@ class Layers(LayerValues):
         features = sum(each.features for each in values)
         return self.add("Concatenate", {}, values, (longest.steps, features), node, is_open=longest.is_open)
 
+    def turned(self, value: Entry) -> Entry | None:
+        """The sequence that a value is the reversed order of; None for one that wasn't made so."""
+        made = next((each for each in self.uses if value.key in each.outputs), None)
+        if made is None or made.layer != "Backwards":
+            return None
+        return next(each for each in self.pool.entries if each.key == made.inputs[0])
+
     def total(self, value: Entry, node: Node) -> Entry:
         """The sum over the steps of a sequence."""
         self.texts[TOTAL] = None
@@ -215,7 +222,7 @@ class Layers(LayerValues):
         if any(each is not None for each in flat):
             if any("Started" in each.cell for each in made.directions):
                 raise Unfit("one state starts from numbers of the file, another from a value", "initial_h")
-            given = [self._zeros(sequence, units, node) if each is None else each for each in flat]
+            given = [self.zeros(sequence, units, node) if each is None else each for each in flat]
             arguments["initial_state"] = tuple(ValueOf(each.key) for each in given)
         width = units * len(made.directions)
         result = self.pool.add(self._key, steps if all_steps else 1, width, is_open=all_steps and sequence.is_open)
@@ -230,7 +237,7 @@ class Layers(LayerValues):
             result = self.flipped(result, node)
         return (result if all_steps else None), ends
 
-    def _zeros(self, sequence: Entry, units: int, node: Node) -> Entry:
+    def zeros(self, sequence: Entry, units: int, node: Node) -> Entry:
         """A row of zeros, made of the first step, for a state beside one that starts from a value."""
         step = self.value(self.pool.first(sequence)[:1], node)
         nothing = Function("nothing", (), "function nothing(x) = where(x == x, 0, 0)\n")

@@ -15,6 +15,7 @@ from rnnspec.interop.onnx_files.elements import Elements, Entry, Pool, layout_of
 from rnnspec.interop.onnx_files.ids import Tables
 from rnnspec.interop.onnx_files.layer_values import Use
 from rnnspec.interop.onnx_files.layers import Layers
+from rnnspec.interop.onnx_files.loops import looped
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, SourceInput
 from rnnspec.interop.onnx_files.products import Products
@@ -94,7 +95,9 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
 
     def compute(node: Node, operands: Sequence[Known]) -> Sequence[Elements | None] | None:
         if node.op == "Scan" and not node.domain:
-            return scanned(layers, node, operands, tracer.values, findings)
+            return scanned(layers, node, operands, tracer)
+        if node.op == "Loop" and not node.domain:
+            return looped(layers, node, operands, tracer)
         found = tables.outputs(node, operands)
         found = products.outputs(node, operands) if found is None else found
         return _computed(layers, node, operands) if found is None else found

@@ -226,7 +226,7 @@ def _affine(emitter: Emitter, node: Node, kind: str, value: Entry, row: Array, s
             return emitter.affine(value, 1 / row, None, node)
         case "Div", True:
             return emitter.affine(emitter.apply(value, numbered("number_over", 1.0), node), row, None, node)
-        case ("Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal"), _:
+        case (("Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal"), _):
             function = _with_number(kind, 0.0, swapped)
             assert function is not None
             return emitter.apply(emitter.affine(value, None, -row, node), function, node)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,17 +133,17 @@ class Products:
         entry = self.layers.pool.entries_in(np.asarray([number]))[0]
         return bool(self.layers.pool.known[entry.key][number - entry.base] <= HIDDEN)
 
-    def _changed(self, node: Node, block: Block, others: Sequence[Any], place: int) -> Entry | None:
+    def _changed(self, node: Node, block: Block, others: Sequence[Array | Elements | None], place: int) -> Entry | None:
         """What a node makes of products; `others`: the blocks of its other inputs. None for what isn't known of them."""
         entry, pairs = block.entry, self.pairs[block.entry.key]
-        other = next((each for each in others if each is not None), None)
+        other: Array | Elements | None = next((each for each in others if each is not None), None)
         if block.hidden is not None:
             entry, pairs = self._hidden(node, pairs, block.hidden)
         match node.op:
             case "Softmax" if not pairs.soft:
                 return self._with(self.layers.apply(entry, Function("softmax"), node), replace(pairs, soft=True))
             case "Mul" | "Div" if isinstance(other, np.ndarray) and other.size == 1 and (node.op == "Mul" or place == 0) and not pairs.soft:
-                number = float(other.flat[0])
+                number = float(other.reshape(()).item())
                 number = number if node.op == "Mul" else 1 / number
                 made = self.layers.apply(entry, numbered("times_number", number), node)
                 return self._with(made, replace(pairs, scale=pairs.scale * number))

@@ -46,13 +46,15 @@ class Tracer:
         self.findings = findings
         self.values: dict[str, Known] = {**graph.initializers, **given}
         self.makers: dict[str, Node] = {}
+        self.inputs = tuple(given)
         self.kinds: dict[str, str] = {each.name: kind_of(each.element) for each in graph.inputs}
         """Numpy's kinds of values that aren't known, where they aren't floats."""
         self.branches = 0
         self.nodes = 0
-        self._take(graph.nodes)
+        self.take(graph.nodes)
 
-    def _take(self, nodes: Sequence[Node]) -> None:
+    def take(self, nodes: Sequence[Node]) -> None:
+        """More nodes that values may come from."""
         self.nodes += len(nodes)
         if self.nodes > NODE_LIMIT:
             raise Unfit(f"more than {NODE_LIMIT:,} nodes")
@@ -117,7 +119,7 @@ class Tracer:
 
     def _outputs(self, node: Node, given: Sequence[Known]) -> Sequence[Known]:
         known = [each for each in given if not isinstance(each, Elements)]
-        if not node.domain and len(known) == len(given):
+        if not node.domain and len(known) == len(given) and node.op not in ("Loop", "Scan"):
             found = folded(node, known)
             if found is None:
                 raise Unfit("the operation isn't computed when a file is read")
@@ -143,7 +145,8 @@ class Tracer:
     def _branch(self, node: Node, condition: Known) -> None:
         """The nodes of the branch that a known condition chooses, under names of their own."""
         if not isinstance(condition, np.ndarray) or condition.size != 1:
-            reason = "its condition isn't known: fix the input that it comes from, --input name=value"
+            fixed = ", ".join(f"--input {name}=value" for name in self._origins(node.input(0)))
+            reason = f"its condition isn't known: fix the input that it comes from, {fixed}"
             self.findings.add(node.place, "cond", reason)
             self.values |= {name: None for name in node.outputs if name}
             return
@@ -154,10 +157,20 @@ class Tracer:
         inside = {name for each in chosen.nodes for name in each.outputs if name} | chosen.initializers.keys()
         names = {name: f"{node.name or node.output(0)}/{self.branches}/{name}" for name in inside}
         self.values |= {names[name]: array for name, array in chosen.initializers.items()}
-        self._take([renamed(each, names, {}) for each in chosen.nodes])
+        self.take([renamed(each, names, {}) for each in chosen.nodes])
         for name, inner in zip(node.outputs, chosen.outputs, strict=True):
             if name:
                 self.makers[name] = Node("Identity", "", "", (names.get(inner, inner),), (name,), {}, node.opset)
+
+    def _origins(self, wanted: str) -> list[str]:
+        """The inputs that a value comes from."""
+        stack, seen = [wanted], dict.fromkeys([wanted])
+        while stack:
+            node = self.makers.get(stack.pop())
+            new = [name for name in (node.read if node is not None else ()) if name not in seen]
+            seen |= dict.fromkeys(new)
+            stack += new
+        return [name for name in self.inputs if name in seen]
 
     def _moved(self, node: Node, given: Sequence[Known]) -> Sequence[Known] | None:
         """The outputs of a node that moves elements, or asks for shapes; None for one that computes."""
