@@ -38,9 +38,9 @@ EXPORTERS: tuple[Exporter, ...] = (KERAS, TORCH, OnnxExporter(), _Safetensors())
 def export_model(model: Model, path: str | os.PathLike[str], *, to: str | None = None) -> Sequence[str]:
     """Writes a model as a file of another framework; gives notes on what the file hasn't.
 
-    `to`: "keras" or "safetensors"; without it the path's ending says which, `.keras` or `.safetensors`. No framework is needed. A cell
-    of one's own, and what else the format can't say, is `rnnspec.ExportRefused`, a ValueError with all the reasons at once. OSError
-    leaves an older file as it was.
+    `to`: "keras", "torch", "onnx" or "safetensors"; without it the path's ending says which, as `.keras` and `.onnx` do. No framework is
+    needed. What a format can't say, of Keras's a cell of one's own, is `rnnspec.ExportRefused`, a ValueError with all the reasons at
+    once. OSError leaves an older file as it was.
 
     >>> import tempfile
     >>> import rnnspec
@@ -49,10 +49,14 @@ def export_model(model: Model, path: str | os.PathLike[str], *, to: str | None =
     ...     rnnspec.export_model(model, f"{folder}/tiny.safetensors")
     ('the file has the weights alone',)
     """
-    exporter = exporter_for(os.fspath(path), to)
+    return exporter_for(os.fspath(path), to).write(exported(model), Path(path))
+
+
+def exported(model: Model) -> ExportedModel:
+    """A model as formats take it."""
     source = SourceFile(f"<model {model.signature.model}>", model.source.text)
     graph = resolve(parse_spec(source), cast(Mapping[str, ParameterValue], model.source.parameters))
-    return exporter.write(ExportedModel(graph, dict(model.weights), model.signature), Path(path))
+    return ExportedModel(graph, dict(model.weights), model.signature, model.source.text, model.source.parameters)
 
 
 def exporter_for(path: str, to: str | None) -> Exporter:

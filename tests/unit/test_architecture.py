@@ -99,10 +99,13 @@ MAY_KNOW: dict[str, set[str]] = {
     IMPORTING: LOW
     | {
         "api",
+        "driver",
         "training",
         *RUNTIME,
         "frontend",
         SYNTAX,
+        GRAPH,
+        MODEL,
         "datafiles",
         "interop",
         INTEROP_GRAPH,
@@ -110,6 +113,7 @@ MAY_KNOW: dict[str, set[str]] = {
         KERAS_FILES,
         TORCH_FILES,
         ONNX_FILES,
+        ONNX_EXPORT,
     },
     EXPORTING: LOW | {"driver", "training", "interop", BINDING, MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT},
     "torch": LOW | {RUNTIME_MODEL, "training"},

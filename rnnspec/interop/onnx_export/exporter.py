@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnnspec.contract.executable import Array
 from rnnspec.files import write_atomically
-from rnnspec.frontend.graph.graph import GraphInput, GraphTensor
+from rnnspec.frontend.graph.graph import Graph, GraphInput, GraphTensor
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.exports import ExportedModel
 from rnnspec.interop.graph.refusals import ExportRefused, Finding
@@ -18,6 +20,9 @@ from rnnspec.interop.onnx_export.layers import written
 from rnnspec.interop.onnx_export.model_writer import CantSay, ModelWriter
 from rnnspec.interop.onnx_files.reading import onnx_package
 from rnnspec.version import __version__
+
+SPEC, PARAMETERS = "rnnspec.spec", "rnnspec.parameters"
+"""Keys of what a file tells of the model that it was exported from."""
 
 OPSET = 17
 """The version of the standard that is written: the first with LayerNormalization."""
@@ -46,17 +51,25 @@ class OnnxExporter:
         if not LOWEST_OPSET <= self.opset <= newest:
             raise ValueError(f"opset: expected one from {LOWEST_OPSET} to {newest}, got {self.opset}")
         graph = model.graph
-        made = _model(onnx, model, self.opset, str(path))
+        made = model_of(onnx, graph, model.weights, np.dtype(model.signature.dtype), self.opset, str(path))
+        for key, value in _origin(model).items():
+            made.metadata_props.add(key=key, value=value)
         write_atomically(path, made.SerializeToString())
         masked = [each.name for each in graph.inputs if each.value.type.sequence]
         return [f"masks and lengths of calls aren't in the file: it takes every step of {', '.join(masked)} for real"] if masked else []
 
 
-def _model(onnx: Any, model: ExportedModel, opset: int, path: str) -> Any:
-    """The model's protobuf; `ExportRefused` with all that can't be said."""
-    graph = model.graph
-    writer = GraphWriter(onnx, np.dtype(model.signature.dtype), opset)
-    m = ModelWriter(writer, graph, model.weights)
+def _origin(model: ExportedModel) -> Mapping[str, str]:
+    """The spec beside the graph, by which the model comes back as it was."""
+    if not model.text:
+        return {}
+    return {SPEC: model.text} | ({PARAMETERS: json.dumps(dict(model.parameters))} if model.parameters else {})
+
+
+def model_of(onnx: Any, graph: Graph, weights: Mapping[str, Array], dtype: np.dtype[Any], opset: int, path: str) -> Any:
+    """The protobuf of a model with weights; `ExportRefused` with all that can't be said."""
+    writer = GraphWriter(onnx, dtype, opset)
+    m = ModelWriter(writer, graph, weights)
     inputs: list[Any] = []
     for each in graph.inputs:
         writer.names.new(each.name)

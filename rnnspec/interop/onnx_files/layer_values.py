@@ -38,12 +38,13 @@ class Use:
 
 
 class LayerValues:
-    """Layers so far, and values made of others by moving elements. `texts`: declarations by their first line."""
+    """Layers so far, and values made of others by moving elements. `texts`: declarations; `notes`: what was decided."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.uses: list[Use] = []
         self.texts: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
         self._made: dict[tuple[tuple[int, ...], bytes], Entry] = {}
 
     def add(
@@ -115,6 +116,8 @@ class LayerValues:
                 return self.add("Last", {}, [entry], (1, features), node)
             one = self._slice(entry, step, step + 1, node)
             return self.add("Flatten", {}, [one], (1, features), node)
+        if count % there == 0 and np.array_equal(steps, np.repeat(np.arange(there), count // there)):
+            return self.add("UpSampling1D", {"size": count // there}, [entry], (count, features), node, is_open=entry.is_open)
         stride = int(steps[1] - steps[0])
         if not (np.diff(steps) == stride).all() or stride < 1:
             raise Unfit("steps of a sequence are taken in an order that no layer has")

@@ -212,7 +212,7 @@ def _same(one: Sequence[Use], other: Sequence[Use]) -> bool:
 
 def _graph(graph: NodeGraph, name: str, outcome: Outcome, findings: Findings) -> ImportedGraph:
     layers, uses = outcome.layers, outcome.uses
-    for note in outcome.findings.notes:
+    for note in (*outcome.findings.notes, *layers.notes):
         findings.note(note)
     read = {key for each in uses for key in read_by(each)} | {each.key for each in outcome.outputs}
     inputs: list[ImportedInput] = []

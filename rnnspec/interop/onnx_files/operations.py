@@ -207,7 +207,10 @@ def _with_numbers(emitter: Emitter, node: Node, kind: str, data: Elements, numbe
     layout = layout_of(emitter.pool, wide)
     table = np.broadcast_to(numbers, shape).transpose(layout.order).reshape(-1, layout.first.shape[1])
     if not (table == table[:1]).all():
-        raise Unfit("numbers of the file that differ from step to step")
+        flat = emitter.value(layout.first.reshape(1, -1), node)
+        made = _affine(emitter, node, kind, flat, np.ascontiguousarray(table.reshape(-1)), swapped)
+        turned = emitter.value(emitter.pool.first(made).reshape(layout.first.shape), node)
+        return emitter.pool.count(layout.back(turned))
     value, row = emitter.value(layout.first, node), np.ascontiguousarray(table[0])
     return emitter.pool.count(layout.back(_affine(emitter, node, kind, value, row, swapped)))
 

@@ -35,17 +35,28 @@ def onnx_package(purpose: str) -> Any:
         raise ValueError(f"{purpose} by the package onnx, which isn't installed: pip install '{EXTRA}'") from None
 
 
-def read_nodes(path: Path) -> NodeGraph:
-    """The graph of a file. OSError if it can't be read, `ImportRefused` if it isn't sound, ValueError if `onnx` isn't installed."""
+def load_model(path: Path, content: bytes) -> tuple[Any, Any]:
+    """The `onnx` package, and the protobuf of a model; `ImportRefused` if it isn't sound, ValueError if `onnx` isn't installed."""
     onnx = onnx_package(f"{path}: ONNX files are read")
-    content = read_file(path, large_limit())
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's and the package's own classes, which share no name but this one
         raise _refused(path, "", f"it isn't a readable ONNX model: {' '.join(str(error).split())}") from None
     if not model.HasField("graph") or not model.graph.output:
         raise _refused(path, "", "it isn't an ONNX model: there is no graph with an output in it")
+    return onnx, model
+
+
+def read_nodes(path: Path) -> NodeGraph:
+    """The graph of a file. OSError if it can't be read, `ImportRefused` if it isn't sound, ValueError if `onnx` isn't installed."""
+    onnx, model = load_model(path, read_file(path, large_limit()))
     return _Reading(onnx, path, model).graph(model.graph, 0)
+
+
+def tensors_of(onnx: Any, path: Path, model: Any) -> dict[str, Array]:
+    """The tensors of a model's graph by name; `ImportRefused` for those that can't be read."""
+    reading = _Reading(onnx, path, model)
+    return {each.name: reading.tensor(each) for each in model.graph.initializer}
 
 
 def _refused(path: Path, place: str, reason: str) -> ImportRefused:

@@ -77,6 +77,14 @@ def _join(first: Use, second: Use) -> Use | None:
             arguments = {**first.arguments, "use_bias": True}
             return replace(first, arguments=arguments, outputs=outputs, weights={**first.weights, "bias": shift})
     if second.layer == "Activation" and plain and second.affine is None:
+        match second.arguments["activation"]:
+            case Word("plus_number", (("number", float(number)),)) if first.arguments.get("use_bias") is False:
+                bias = np.full(first.weights["kernel"].shape[-1], number, first.weights["kernel"].dtype)
+                return replace(
+                    first, arguments={**first.arguments, "use_bias": True}, outputs=outputs, weights={**first.weights, "bias": bias}
+                )
+            case _:
+                pass
         return replace(first, arguments={**first.arguments, "activation": second.arguments["activation"]}, outputs=outputs)
     sequences = first.arguments.get("return_sequences") is True and "units" in first.arguments and first.layer != "Backwards"
     if second.layer == "Last" and sequences and not first.arguments.get("go_backwards"):

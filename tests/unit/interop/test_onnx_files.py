@@ -96,7 +96,10 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "domain": (lambda: model([helper.make_node("Fast", ["x"], ["y"], domain="com.x")], ROW, ["y"], domains=["com.x"]), "com.x.Fast"),
     "constant output": (lambda: model([node("Relu", ["c"], ["y"])], ROW, ["y"], {"c": np.zeros(3)}), "output y: it is the same"),
     "open features": (lambda: model([node("Relu", ["x"], ["y"])], [info("x", ["a", "b", "c"])], ["y"]), "can't be rows or sequences"),
-    "ids": (lambda: model([node("Neg", ["x"], ["y"])], [info("x", ["n", "t"], np.int64)], ["y"]), "of the numbers in x, and no table tells how many"),
+    "ids": (
+        lambda: model([node("Neg", ["x"], ["y"])], [info("x", ["n", "t"], np.int64)], ["y"]),
+        "of the numbers in x, and no table tells how many",
+    ),
 }
 
 
