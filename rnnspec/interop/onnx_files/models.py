@@ -86,7 +86,7 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
     batch, primes = PROBES[probe]
     layers, findings = Layers(Pool(batch_of(chosen, batch))), Findings()
     lengths, tables = lengths_of(chosen, primes, scale), Tables(layers)
-    products = Products(layers, tables)
+    products = Products(layers)
     given: dict[str, Elements] = {}
     inputs: list[ImportedInput] = []
     for each in chosen:

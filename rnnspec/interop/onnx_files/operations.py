@@ -207,8 +207,13 @@ def _with_numbers(emitter: Emitter, node: Node, kind: str, data: Elements, numbe
     layout = layout_of(emitter.pool, wide)
     table = np.broadcast_to(numbers, shape).transpose(layout.order).reshape(-1, layout.first.shape[1])
     if not (table == table[:1]).all():
+        if any(each.is_open for each in emitter.pool.entries_in(layout.first)):
+            raise Unfit("numbers of the file that differ from step to step")
+        samples = [table[layout.sample.ravel() == number] for number in range(emitter.pool.batch)]
+        if not all(np.array_equal(each, samples[0]) for each in samples):
+            raise Unfit("numbers of the file that differ from sample to sample")
         flat = emitter.value(layout.first.reshape(1, -1), node)
-        made = _affine(emitter, node, kind, flat, np.ascontiguousarray(table.reshape(-1)), swapped)
+        made = _affine(emitter, node, kind, flat, np.ascontiguousarray(samples[0].reshape(-1)), swapped)
         turned = emitter.value(emitter.pool.first(made).reshape(layout.first.shape), node)
         return emitter.pool.count(layout.back(turned))
     value, row = emitter.value(layout.first, node), np.ascontiguousarray(table[0])

@@ -212,5 +212,6 @@ class Tracer:
         except Unfit:
             raise
         except (ValueError, TypeError, IndexError) as error:
-            raise Unfit(" ".join(str(error).split())) from None
+            advice = "; if it was made for sizes of its own, fix them: --input AXIS=SIZE" if node.op in ("Reshape", "Expand") else ""
+            raise Unfit(" ".join(str(error).split()) + advice) from None
         return [pool.count(np.asarray(each, np.int64)) for each in found]
