@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,9 +12,12 @@ from rnnspec.contract.executable import Array
 from rnnspec.interop.onnx_files.elements import Elements, layout_of
 from rnnspec.interop.onnx_files.emitting import LARGEST, Emitter, Function, numbered
 from rnnspec.interop.onnx_files.folding import cast_type
+from rnnspec.interop.onnx_files.functions import PLAIN
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
-from rnnspec.interop.onnx_files.operations import Handler, Input, applied, common, common_axes, elements_of, narrow
+from rnnspec.interop.onnx_files.operations import SQUARE, Handler, Input, applied, common, common_axes, elements_of, narrow
+
+Outputs: TypeAlias = "Callable[[Node, Sequence[Input]], Sequence[Elements | None] | None]"
 
 NOT_A_NUMBER = Function("is_no_number", (), "function is_no_number(x) = where(x == x, 0, 1)\n")
 WHOLE = Function("without_fraction", (), "function without_fraction(x) = where(x < 0, -floor(-x), floor(x))\n")
@@ -71,6 +76,27 @@ def number_of(given: Array | None) -> float:
     if given is None or not given.size or not (given == given.flat[0]).all():
         raise Unfit("numbers of the file that aren't all the same")
     return float(np.clip(float(given.flat[0]), -LARGEST, LARGEST))
+
+
+COMPOSED: Mapping[str, tuple[Function | None, Function | None]] = {
+    "ReduceSumSquare": (SQUARE, None),
+    "ReduceL1": (PLAIN["Abs"], None),
+    "ReduceL2": (SQUARE, PLAIN["Sqrt"]),
+    "ReduceLogSum": (None, PLAIN["Log"]),
+}
+"""Sums of a function of each number, and the function of the sum."""
+
+
+def composed(emitter: Emitter, node: Node, given: Sequence[Input], work: Outputs) -> Sequence[Elements | None] | None:
+    """A reduction that is a sum with functions before and after it; `work`: the outputs of a node. None for any other node."""
+    if node.domain or node.op not in COMPOSED:
+        return None
+    before, after = COMPOSED[node.op]
+    data = elements_of(given)
+    data = data if before is None else applied(emitter, node, data, before)
+    found = work(replace(node, op="ReduceSum"), [data, *given[1:]])
+    first = None if not found else found[0]
+    return [first if first is None or after is None else applied(emitter, node, first, after)]
 
 
 CHOICES: Mapping[str, Handler] = {"Cast": cast, "IsNaN": no_number, "Not": negated, "Where": chosen}

@@ -116,6 +116,8 @@ class LayerValues:
                 return self.add("Last", {}, [entry], (1, features), node)
             one = self._slice(entry, step, step + 1, node)
             return self.add("Flatten", {}, [one], (1, features), node)
+        if count > 1 and (steps == steps[0]).all():
+            return self._repeated(self._steps(entry, steps[:1], node), count, node)
         if count % there == 0 and np.array_equal(steps, np.repeat(np.arange(there), count // there)):
             return self.add("UpSampling1D", {"size": count // there}, [entry], (count, features), node, is_open=entry.is_open)
         stride = int(steps[1] - steps[0])

@@ -1,4 +1,7 @@
-"""Loop nodes over the steps of sequences: what reads a sequence at the loop's count is a Scan's sequence."""
+"""Loop nodes over the steps of sequences: what reads a sequence at the loop's count is a Scan's sequence.
+
+Exporters keep counts in the loop's own counter or in states, and what doesn't change in states, too: these are found first.
+"""
 
 from __future__ import annotations
 
@@ -14,159 +17,191 @@ from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, renamed
 from rnnspec.interop.onnx_files.scans import Repeated, repeated_outputs
 from rnnspec.interop.onnx_files.tracing import Known, Tracer
 
-TRIED = 4
-"""Steps for which places in a sequence are computed, beside the last one."""
+MOST_STEPS = 10_000
+"""Steps of a loop whose counts are followed."""
 
 
-def looped(layers: Layers, node: Node, given: Sequence[Known], tracer: Tracer) -> Sequence[Elements | None]:
+def looped(layers: Layers, node: Node, given: Sequence[Known], tracer: Tracer) -> Sequence[Known]:
     """The outputs of a Loop that goes once over the steps of sequences. `tracer`: the walk through the graph around it."""
     body = node.attributes.get("body")
-    if not isinstance(body, NodeGraph) or len(body.inputs) != len(given) or len(body.inputs) < 2:
+    if not isinstance(body, NodeGraph) or len(body.inputs) != len(given) or len(given) < 2 or len(body.outputs) < len(given) - 1:
         raise Unfit("it has no body for its inputs", "body")
-    count, condition = given[0], given[1]
-    if not isinstance(count, np.ndarray) or count.size != 1:
-        raise Unfit("how often it is repeated is computed when the model runs", "M")
-    if isinstance(condition, Elements) or (condition is not None and not condition.all()):
-        raise Unfit("whether it is repeated is computed when the model runs", "cond")
-    return _Loop(layers, node, body, given[2:], tracer, int(count.reshape(()))).outputs()
+    if any(isinstance(each, Elements) for each in given[:2]):
+        raise Unfit("how often it is repeated is computed when the model runs", "M, cond")
+    return _Loop(layers, node, body, given, tracer).outputs()
 
 
 class _Loop:
     """A Loop on its way to what a Scan does."""
 
-    def __init__(self, layers: Layers, node: Node, body: NodeGraph, starts: Sequence[Known], tracer: Tracer, count: int) -> None:
-        self.layers, self.node, self.body, self.tracer, self.count = layers, node, body, tracer, count
-        counter, going, *states = (each.name for each in body.inputs)
-        self.counter, self.going = counter, going
-        self.starts = dict(zip(states, starts, strict=True))
-        self.counted = {counter}
-        """Values that only the loop's count goes into."""
-        self.inner = {going, *states}
-        """Values that states go into."""
+    def __init__(self, layers: Layers, node: Node, body: NodeGraph, given: Sequence[Known], tracer: Tracer) -> None:
+        self.layers, self.node, self.body, self.tracer = layers, node, body, tracer
+        self.counter, self.going, *names = (each.name for each in body.inputs)
+        self.starts = dict(zip(names, given[2:], strict=True))
+        self.after = dict(zip(names, body.outputs[1:], strict=False))
+        self.makers = {name: each for each in body.nodes for name in each.outputs if name}
+        self.constant = {name: start for name, start in self.starts.items() if self._source(self.after[name]) == name}
+        """States that stay as they are."""
+        self.counts = {
+            name: start
+            for name, start in self.starts.items()
+            if name not in self.constant and isinstance(start, np.ndarray) and start.dtype != np.object_ and start.size == 1
+        }
+        """States of which each value is known."""
+        self.outside: dict[str, Known] = {}
         self._sort()
+        self.at = self._followed(given[0], given[1])
+        self.count = len(self.at) - 1
+
+    def _source(self, name: str) -> str:
+        """The value that another one is the same as."""
+        while name in self.makers and self.makers[name].op == "Identity" and not self.makers[name].domain:
+            name = self.makers[name].input(0)
+        return name
 
     def _sort(self) -> None:
-        for each in self.body.nodes:
-            read = set(each.read)
-            if read & self.inner or (read & self.counted and not self._only_counts(read)):
-                self.inner.update(filter(None, each.outputs))
-            elif read & self.counted:
-                self.counted.update(filter(None, each.outputs))
+        """`inner`: values that states go into, `counted`: those that only counts and known numbers go into."""
+        while True:
+            self.inner = {name for name in self.starts if name not in self.constant and name not in self.counts}
+            self.inner |= {name for name, start in self.constant.items() if isinstance(start, Elements)}
+            self.counted = {self.counter, self.going, *self.counts}
+            for each in self.body.nodes:
+                read = set(each.read)
+                if read & self.inner or (read & self.counted and any(self._isnt_known(name) for name in read)):
+                    self.inner.update(filter(None, each.outputs))
+                elif read & self.counted:
+                    self.counted.update(filter(None, each.outputs))
+            wrong = [name for name in self.counts if self.after[name] in self.inner or self._isnt_known(self.after[name])]
+            if not wrong:
+                return
+            for name in wrong:
+                del self.counts[name]
 
-    def _only_counts(self, read: set[str]) -> bool:
-        """Whether values are counts, and numbers that are known outside or made here of such."""
-        made = {name for each in self.body.nodes for name in each.outputs}
-        outside = [name for name in read - self.counted - self.body.initializers.keys() if name not in made]
-        here = [name for name in read - self.counted if name in made]
-        makers = {name: each for each in self.body.nodes for name in each.outputs}
-        return all(isinstance(self.tracer.values.get(name), np.ndarray) for name in outside) and all(
-            self._only_counts(set(makers[name].read)) for name in here
-        )
+    def _isnt_known(self, name: str) -> bool:
+        """Whether a value that is made without counts depends on one that isn't known."""
+        if name in self.counted or name in self.body.initializers:
+            return False
+        if name not in self.outside:
+            maker = self.makers.get(name)
+            if maker is not None:
+                self.outside[name] = None if any(self._isnt_known(each) for each in maker.read) else np.zeros(0)
+            else:
+                self.outside[name] = self.constant.get(name, self.tracer.values.get(name))
+        return not isinstance(self.outside[name], np.ndarray)
 
-    def outputs(self) -> Sequence[Elements | None]:
+    def _followed(self, limit: Known, going: Known) -> list[dict[str, Array]]:
+        """The counts at each step, and behind the last one."""
+        most = int(limit.reshape(())) if isinstance(limit, np.ndarray) else MOST_STEPS + 1
+        if self.body.outputs[0] in self.inner:
+            raise Unfit("whether it goes on is computed when the model runs", "cond")
+        now: dict[str, Array] = {name: value for name, value in self.counts.items() if isinstance(value, np.ndarray)}
+        found: list[dict[str, Array]] = []
+        goes_on = not isinstance(going, np.ndarray) or bool(going.all())
+        while True:
+            found.append({**now, self.counter: np.asarray(len(found), np.int64), self.going: np.asarray(True)})
+            if not goes_on or len(found) > most:
+                return found
+            if len(found) > MOST_STEPS:
+                raise Unfit(f"it is repeated more than {MOST_STEPS:,} times", "M")
+            goes_on = bool(self._at(self.body.outputs[0], found[-1]).all())
+            now = {name: self._at(self.after[name], found[-1]) for name in self.counts}
+
+    def _at(self, name: str, counts: Mapping[str, Array]) -> Array:
+        """A value of counts at one step."""
+        known = {each: value for each, value in self.tracer.values.items() if isinstance(value, np.ndarray)}
+        known |= {each: value for each, value in self.constant.items() if isinstance(value, np.ndarray)}
+        inside = NodeGraph("", (), (name,), self.body.nodes, {**known, **self.body.initializers, **counts})
+        found = Tracer(inside, self.layers, lambda node, given: None, self.tracer.findings, {}).evaluate(name)
+        if not isinstance(found, np.ndarray):
+            raise Unfit(f"{name} isn't known at each step")
+        return found
+
+    def outputs(self) -> Sequence[Known]:
         """See `looped`."""
         names = self._hoisted()
         sequences: dict[str, Elements] = {}
         nodes: list[Node] = []
         backwards: set[bool] = set()
         for each in self.body.nodes:
-            place = each.input(1)
-            if each.op == "Gather" and place in self.counted and each.input(0) not in self.inner | self.counted:
-                data = self.tracer.evaluate(names.get(each.input(0), each.input(0)))
-                if isinstance(data, Elements):
-                    sequences[each.output(0)] = self._sequence(each, data, place, backwards)
-                    continue
-            if set(each.outputs) & self.inner:
-                nodes.append(renamed(each, {name: names.get(name, name) for name in each.read}, {}))
+            data = self._read_at_count(each, names)
+            if data is not None:
+                sequences[each.output(0)] = self._sequence(each, data, backwards)
+            elif set(each.outputs) & self.inner:
+                nodes.append(renamed(each, names, {}))
         if len(backwards) > 1:
             raise Unfit("some sequences go forwards, others backwards")
-        lists = {name for name, start in self.starts.items() if isinstance(start, np.ndarray) and start.dtype == np.object_}
-        results = self._results(nodes, lists, names)
-        if lists & {name for each in nodes for name in each.read}:
-            raise Unfit("a sequence of tensors is used in the loop that makes it")
-        outer = {name: self.tracer.evaluate(name) for name in self._outside(nodes, results, sequences)}
-        rows = {name: value for name, value in outer.items() if isinstance(value, Elements)}
-        known: dict[str, Array] = {name: value for name, value in outer.items() if isinstance(value, np.ndarray)}
-        known[self.going] = np.asarray(True)
-        held = {name: start for name, start in self.starts.items() if name not in lists}
-        new, lists_of = results
-        order = [new[name] for name in held] + [lists_of[name] for name in self.starts if name in lists]
-        order += list(self.body.outputs[1 + len(self.starts) :])
-        repeated = Repeated(tuple(nodes), held, sequences, rows, tuple(order), known, True in backwards)
-        found = list(repeated_outputs(self.layers, self.node, repeated, self.tracer.findings))
-        ends = iter(found[: len(held)])
-        every = iter(found[len(held) :])
-        return [next(every) if name in lists else next(ends) for name in self.starts] + list(every)
+        held = {name: start for name, start in self.starts.items() if name not in self.constant and name not in self.counts}
+        lists = {name for name, start in held.items() if isinstance(start, np.ndarray) and start.dtype == np.object_}
+        added = {name: self._added(name, nodes, names) for name in held if name in lists}
+        states = {name: start for name, start in held.items() if name not in lists}
+        every = [names.get(each, each) for each in self.body.outputs[1 + len(self.starts) :]]
+        order = [*(names.get(self.after[name], self.after[name]) for name in states), *added.values(), *every]
+        known, rows = self._around(nodes, order, {*states, *sequences})
+        repeated = Repeated(tuple(nodes), states, sequences, rows, tuple(order), known, True in backwards)
+        found = repeated_outputs(self.layers, self.node, repeated, self.tracer.findings)
+        results: dict[str, Known] = dict(zip([*states, *added], found, strict=False))
+        results |= self.constant | {name: self.at[-1][name] for name in self.counts}
+        return [*(results[name] for name in self.starts), *found[len(states) + len(added) :]]
 
     def _hoisted(self) -> Mapping[str, str]:
-        """The nodes that neither counts nor states go into, computed around the loop; their values' names there."""
-        outside = [each for each in self.body.nodes if not set(each.outputs) & (self.inner | self.counted)]
+        """The nodes that neither counts nor states go into, computed around the loop; all values' names there."""
+        moved = [each for each in self.body.nodes if not set(each.outputs) & (self.inner | self.counted)]
         mark = f"{self.node.name or self.node.output(0)}/"
-        names = {name: mark + name for each in outside for name in each.outputs if name}
-        names |= {name: mark + name for name in self.body.initializers}
+        names = {name: mark + name for each in moved for name in each.outputs if name}
+        names |= {name: mark + name for name in (*self.body.initializers, *self.constant)}
         self.tracer.values |= {names[name]: array for name, array in self.body.initializers.items()}
-        self.tracer.take([renamed(each, names, {}) for each in outside])
+        self.tracer.values |= {names[name]: value for name, value in self.constant.items()}
+        self.tracer.take([renamed(each, names, {}) for each in moved])
         return names
 
-    def _sequence(self, node: Node, data: Elements, place: str, backwards: set[bool]) -> Elements:
+    def _read_at_count(self, node: Node, names: Mapping[str, str]) -> Elements | None:
+        """What a node reads at the loop's count, if it does that."""
+        whole = node.input(0)
+        changes = (self.inner | self.counted) - self.constant.keys()
+        if node.op != "Gather" or node.domain or node.input(1) not in self.counted or whole in changes:
+            return None
+        data = self.tracer.evaluate(names.get(whole, whole))
+        return data if isinstance(data, Elements) else None
+
+    def _sequence(self, node: Node, data: Elements, backwards: set[bool]) -> Elements:
         """A sequence that is read at the loop's count, its steps first."""
         axis = axis_of(node.whole("axis", 0), data.numbers.ndim)
         if data.shape[axis] != self.count:
             raise Unfit(f"it is repeated {self.count} times, over {data.shape[axis]} steps: once over all of them can be said", "M")
-        tried = sorted({*range(min(self.count, TRIED)), self.count - 1})
-        found = [self._at(place, number) for number in tried]
-        shape, last = found[0].shape, self.count - 1
-        places = [int(each.reshape(-1)[0]) % self.count if each.size == 1 else -1 for each in found]
-        if places not in (tried, [last - each for each in tried]):
-            raise Unfit("steps are read in an order that no layer has", node.name)
+        found = [self._at(node.input(1), counts) for counts in self.at[:-1]]
+        places = np.asarray([each.reshape(-1)[0] if each.size == 1 else -1 for each in found]) % self.count
+        forward = np.arange(self.count)
+        if not np.array_equal(places, forward) and not np.array_equal(places, forward[::-1]):
+            raise Unfit(f"{node.place} reads steps in an order that no layer has")
         if self.count > 1:
-            backwards.add(places != tried)
+            backwards.add(not np.array_equal(places, forward))
         moved = np.moveaxis(data.numbers, axis, 0)
         inner = moved.shape[1:]
-        return Elements(moved.reshape(self.count, *inner[:axis], *shape, *inner[axis:]))
+        return Elements(moved.reshape(self.count, *inner[:axis], *found[0].shape, *inner[axis:]))
 
-    def _at(self, name: str, number: int) -> Array:
-        """A value of counts at one of them."""
-        inside = NodeGraph("", (), (name,), self.body.nodes, {**self._numbers(), self.counter: np.asarray(number, np.int64)})
-        found = Tracer(inside, self.layers, lambda node, given: None, self.tracer.findings, {}).evaluate(name)
-        if not isinstance(found, np.ndarray):
-            raise Unfit("places in a sequence that aren't known", name)
-        return found
+    def _added(self, name: str, nodes: list[Node], names: Mapping[str, str]) -> str:
+        """What is put to the end of a sequence of tensors at each step."""
+        makers = {each: node for node in nodes for each in node.outputs if each}
+        maker = makers.get(names.get(self.after[name], self.after[name]))
+        if maker is None or maker.op != "SequenceInsert" or maker.input(0) != name or maker.input(2):
+            raise Unfit("a sequence of tensors to whose end not one is put at each step", name)
+        nodes.remove(maker)
+        if any(name in each.read for each in nodes):
+            raise Unfit("a sequence of tensors is read in the loop that makes it", name)
+        return maker.input(1)
 
-    def _numbers(self) -> Mapping[str, Array]:
-        return {name: value for name, value in self.tracer.values.items() if isinstance(value, np.ndarray)} | dict(self.body.initializers)
-
-    def _results(self, nodes: list[Node], lists: set[str], names: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """The names of the states after a step, and of what is put to each list of tensors."""
-        going, *after = (names.get(each, each) for each in self.body.outputs[: 1 + len(self.starts)])
-        makers = {name: each for each in nodes for name in each.outputs if name}
-        self._goes_on(going, makers)
-        added: dict[str, str] = {}
-        for name, end in zip(self.starts, after, strict=True):
-            if name in lists:
-                maker = makers.get(end)
-                if maker is None or maker.op != "SequenceInsert" or maker.input(0) != name or maker.input(2):
-                    raise Unfit("a sequence of tensors to which not one is put at each step", name)
-                nodes.remove(maker)
-                added[name] = maker.input(1)
-        return {name: end for name, end in zip(self.starts, after, strict=True) if name not in lists}, added
-
-    def _goes_on(self, name: str, makers: Mapping[str, Node]) -> None:
-        while name in makers and makers[name].op in ("Identity", "Cast"):
-            name = makers[name].input(0)
-        if name == self.going:
-            return
-        known = self.tracer.evaluate(name) if name not in makers else None
-        if not isinstance(known, np.ndarray) or not known.all():
-            raise Unfit("whether it goes on is computed when the model runs", "cond")
-
-    def _outside(
-        self, nodes: Sequence[Node], results: tuple[Mapping[str, str], Mapping[str, str]], sequences: Mapping[str, Elements]
-    ) -> list[str]:
-        """The values around the loop that its nodes read."""
-        made = {name for each in nodes for name in each.outputs} | self.starts.keys() | sequences.keys() | {self.going}
-        read = [name for each in nodes for name in each.read] + [name for group in results for name in group.values()]
-        read += list(self.body.outputs[1 + len(self.starts) :])
-        if self.counted & set(read):
-            raise Unfit("the loop's count is used as a number")
-        return [name for name in dict.fromkeys(read) if name and name not in made and name not in results[1]]
+    def _around(self, nodes: Sequence[Node], order: Sequence[str], own: set[str]) -> tuple[Mapping[str, Array], Mapping[str, Elements]]:
+        """What the nodes read from around the loop: numbers, and values that are the same at each step."""
+        made = {name for each in nodes for name in each.outputs} | own
+        read = dict.fromkeys(name for name in (*(name for each in nodes for name in each.read), *order) if name not in made)
+        known: dict[str, Array] = {}
+        rows: dict[str, Elements] = {}
+        for name in read:
+            if name in self.counted - {self.going}:
+                raise Unfit(f"the loop's count goes into {name}, which is computed when the model runs")
+            value = np.asarray(True) if name == self.going else self.tracer.evaluate(name)
+            if isinstance(value, Elements):
+                rows[name] = value
+            elif value is not None:
+                known[name] = value
+        return known, rows

@@ -10,7 +10,7 @@ from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.onnx_files.axes import arranged
-from rnnspec.interop.onnx_files.choices import outputs_of
+from rnnspec.interop.onnx_files.choices import composed, outputs_of
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Pool, layout_of
 from rnnspec.interop.onnx_files.ids import Tables
 from rnnspec.interop.onnx_files.layer_values import Use
@@ -136,6 +136,9 @@ def _computed(layers: Layers, node: Node, given: Sequence[Known]) -> Sequence[El
     if numbers is not None and node.op != "OneHot":
         what = "whole numbers are looked up in a table, and nothing else is done with them"
         raise Unfit(what if numbers.is_open else f"{what}: fix the input, --input {numbers.key}=value")
+    sums = composed(layers, node, given, lambda other, values: _computed(layers, other, values))
+    if sums is not None:
+        return sums
     special = LAYER_OPERATIONS.get(node.op)
     if special is not None:
         return special(layers, node, given)

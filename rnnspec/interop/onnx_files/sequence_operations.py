@@ -127,30 +127,37 @@ def _lengths(layers: Layers, node: Node, given: Sequence[Input], steps: int) -> 
     return False
 
 
-def _spatial(data: Elements) -> tuple[Elements, int]:
-    """(samples, features, steps) of a tensor whose other spatial axes have one element; how many spatial axes there are."""
+def _spatial(data: Elements, *kernels: tuple[int, ...]) -> tuple[Elements, tuple[int, int]]:
+    """(samples, features, steps) of a tensor whose other spatial axes have one element; the spatial axis, and how many there are.
+
+    `kernels`: of a convolution the kernel's spatial sizes, which must be 1 over the other axes.
+    """
     shape = data.shape
     if len(shape) < 3:
         raise Unfit(f"a tensor of {list(shape)}, which has no steps")
-    if any(size != 1 for size in shape[2:-1]):
-        raise Unfit(f"windows over {len(shape) - 2} axes of steps", "kernel_shape")
-    return Elements(data.numbers.reshape(shape[0], shape[1], shape[-1])), len(shape) - 2
+    long = [axis for axis, size in enumerate(shape[2:]) if size != 1 or any(kernel[axis] != 1 for kernel in kernels)]
+    if len(long) > 1:
+        raise Unfit(f"windows over {len(long)} axes of steps", "kernel_shape")
+    axis = long[0] if long else len(shape) - 3
+    return Elements(data.numbers.reshape(shape[0], shape[1], shape[2 + axis])), (axis, len(shape) - 2)
 
 
-def _from_steps(layers: Layers, entry: Entry, spatial: int) -> Elements:
-    """(samples, features, 1, ..., steps) of a sequence."""
+def _from_steps(layers: Layers, entry: Entry, spatial: tuple[int, int]) -> Elements:
+    """(samples, features, 1, ..., steps, 1, ...) of a sequence."""
+    axis, count = spatial
     whole = layers.pool.whole(entry).transpose(0, 2, 1)
-    return layers.pool.count(whole.reshape(*whole.shape[:2], *(1,) * (spatial - 1), whole.shape[2]))
+    shape = [1] * count
+    shape[axis] = whole.shape[2]
+    return layers.pool.count(whole.reshape(*whole.shape[:2], *shape))
 
 
 def _conv(layers: Layers, node: Node, given: Sequence[Input]) -> Sequence[Elements | None]:
-    data, spatial = _spatial(elements_of(given))
+    kernel = known_of(given, 1, "W")
+    data, spatial = _spatial(elements_of(given), kernel.shape[2:])
     layout = steps_first(layers, data, (0, 2, 1))
-    kernel, bias = known_of(given, 1, "W"), known_or_none(given, 2, "B")
-    if any(size != 1 for size in kernel.shape[2:-1]):
-        raise Unfit("a kernel over several axes of steps", "W")
+    bias = known_or_none(given, 2, "B")
     windows = windows_of(node, kernel.shape[2:], spatial, len(layout.first))
-    flat = _ungrouped(kernel.reshape(kernel.shape[0], kernel.shape[1], kernel.shape[-1]), node, data.shape[1], layers)
+    flat = _ungrouped(kernel.reshape(kernel.shape[0], kernel.shape[1], kernel.shape[2 + spatial[0]]), node, data.shape[1], layers)
     made = convolution(layers, layers.value(layout.first, node), flat, bias, windows, node)
     return [_from_steps(layers, made, spatial)]
 
