@@ -7,17 +7,21 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnspec import api
 from rnnspec.contract.executable import Array
+from rnnspec.contract.model_source import ArgumentValue
 from rnnspec.contract.signature import Signature
 from rnnspec.datafiles.arrays import read_npz
 from rnnspec.diagnostics import DroppedWarning, InternalError, SpecError, SpecWarning
 from rnnspec.driver.source_files import parse_spec
 from rnnspec.files import large_limit, open_file, write_atomically
+from rnnspec.frontend.binding.model_parameters import ParameterValue
+from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import ImportedGraph
@@ -134,11 +138,15 @@ def import_file(path: Path_, dtype: DTypeLike | None, options: ReaderOptions) ->
     """The model in a file, compiled."""
     reader = reader_of(path)
     if isinstance(reader, OnnxReader) and not (options.inputs or options.states):
-        own = returned(Path(path), lambda text, parameters: resolve(parse_spec(SourceFile("", text)), parameters))
+        own = returned(Path(path), _graph_of)
         if own is not None:
             return _returned(own, dtype, reader.name)
     graph = reader.read(Path(path), options)
     return imported_from(graph, options.source or os.fspath(path), dtype, reader.name)
+
+
+def _graph_of(text: str, parameters: Mapping[str, ArgumentValue]) -> Graph:
+    return resolve(parse_spec(SourceFile("", text)), cast(Mapping[str, ParameterValue], parameters))
 
 
 def _returned(own: Returned, dtype: DTypeLike | None, reader: str) -> Imported:

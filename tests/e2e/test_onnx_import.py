@@ -39,6 +39,18 @@ def test_an_export_of_pytorch_gives_its_outputs(name: str) -> None:
         np.testing.assert_allclose(other, wanted, atol=2e-5)
 
 
+KERAS = sorted(path.stem for path in (FIXTURES / "keras").glob("*.onnx"))
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_an_export_of_keras_gives_its_outputs(name: str) -> None:
+    """Written by tf2onnx: loops with counts in states, masks in them, windows over the first of two axes: see make_keras.py."""
+    path = FIXTURES / "keras" / f"{name}.onnx"
+    found, arrays = imported(path), dict(np.load(path.with_suffix(".npz")))
+    (output,) = predicted(found, arrays["in_x"])
+    np.testing.assert_allclose(output, arrays["out_y"], atol=2e-5)
+
+
 @pytest.mark.parametrize("name", ["time_first", "translate"])
 def test_a_time_first_graph_takes_the_batch_first(name: str) -> None:
     """The inputs and outputs have the source's names and order; their axes are those of every model here, and it is told."""

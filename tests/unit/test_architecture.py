@@ -104,6 +104,7 @@ MAY_KNOW: dict[str, set[str]] = {
         *RUNTIME,
         "frontend",
         SYNTAX,
+        BINDING,
         GRAPH,
         MODEL,
         "datafiles",

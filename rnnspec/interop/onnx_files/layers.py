@@ -13,6 +13,7 @@ from rnnspec.interop.onnx_files.emitting import REDUCED, Function, numbered
 from rnnspec.interop.onnx_files.layer_values import LayerValues, Use
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
+from rnnspec.interop.onnx_files.norms import normalized
 from rnnspec.interop.onnx_files.recurrent import Direction, RecurrentNode
 
 MERGES: Mapping[str, str] = {
@@ -88,7 +89,7 @@ class Layers(LayerValues):
         self.declare(function)
         if function.name == "linear":
             return value
-        result = value.steps, value.features
+        result, uniform = (value.steps, value.features), uniform or value.uniform
         return self.add("Activation", {"activation": function.word}, [value], result, node, is_open=value.is_open, uniform=uniform)
 
     def declare(self, function: Function) -> None:
@@ -103,6 +104,10 @@ class Layers(LayerValues):
     def merge(self, kind: str, values: Sequence[Entry], node: Node) -> Entry:
         """See `Emitter`."""
         features = max(each.features for each in values)
+        norm = normalized(self.uses, values[0].key, values[1].key) if kind == "Div" else None
+        if norm is not None:
+            source = next(each for each in self.pool.entries if each.key == norm[0])
+            return self.layer_norm(source, None, None, norm[1], node)
         values = [self._wide(each, features, node) for each in values]
         if kind == "Div" and len(values) == 2:
             values = [values[0], self.apply(values[1], numbered("number_over", 1.0), node)]

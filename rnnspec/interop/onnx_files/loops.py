@@ -49,6 +49,7 @@ class _Loop:
         }
         """States of which each value is known."""
         self.outside: dict[str, Known] = {}
+        self.ways: dict[str, tuple[tuple[Node, ...], Mapping[str, Array]]] = {}
         self._sort()
         self.at = self._followed(given[0], given[1])
         self.count = len(self.at) - 1
@@ -94,7 +95,7 @@ class _Loop:
         most = int(limit.reshape(())) if isinstance(limit, np.ndarray) else MOST_STEPS + 1
         if self.body.outputs[0] in self.inner:
             raise Unfit("whether it goes on is computed when the model runs", "cond")
-        now: dict[str, Array] = {name: value for name, value in self.counts.items() if isinstance(value, np.ndarray)}
+        now = dict(self.counts)
         found: list[dict[str, Array]] = []
         goes_on = not isinstance(going, np.ndarray) or bool(going.all())
         while True:
@@ -108,13 +109,28 @@ class _Loop:
 
     def _at(self, name: str, counts: Mapping[str, Array]) -> Array:
         """A value of counts at one step."""
-        known = {each: value for each, value in self.tracer.values.items() if isinstance(value, np.ndarray)}
-        known |= {each: value for each, value in self.constant.items() if isinstance(value, np.ndarray)}
-        inside = NodeGraph("", (), (name,), self.body.nodes, {**known, **self.body.initializers, **counts})
+        nodes, known = self._needed(name)
+        inside = NodeGraph("", (), (name,), nodes, {**known, **counts})
         found = Tracer(inside, self.layers, lambda node, given: None, self.tracer.findings, {}).evaluate(name)
         if not isinstance(found, np.ndarray):
             raise Unfit(f"{name} isn't known at each step")
         return found
+
+    def _needed(self, name: str) -> tuple[tuple[Node, ...], Mapping[str, Array]]:
+        """The nodes that a value of counts comes from, and the numbers that they read."""
+        if name not in self.ways:
+            stack, nodes, known = [name], dict[Node, None](), dict[str, Array]()
+            while stack:
+                each = stack.pop()
+                maker = self.makers.get(each)
+                value = self.body.initializers.get(each, self.constant.get(each, self.tracer.values.get(each)))
+                if maker is not None and maker not in nodes:
+                    nodes[maker] = None
+                    stack += maker.read
+                elif maker is None and isinstance(value, np.ndarray):
+                    known[each] = value
+            self.ways[name] = tuple(nodes), known
+        return self.ways[name]
 
     def outputs(self) -> Sequence[Known]:
         """See `looped`."""

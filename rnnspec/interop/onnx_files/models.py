@@ -89,11 +89,8 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
     products = Products(layers)
     given: dict[str, Elements] = {}
     inputs: list[ImportedInput] = []
-    for each in chosen:
-        made, given[each.source.name] = _input(layers, each, lengths, findings)
-        inputs.append(made)
 
-    def compute(node: Node, operands: Sequence[Known]) -> Sequence[Elements | None] | None:
+    def compute(node: Node, operands: Sequence[Known]) -> Sequence[Known] | None:
         if node.op == "Scan" and not node.domain:
             return scanned(layers, node, operands, tracer)
         if node.op == "Loop" and not node.domain:
@@ -105,6 +102,9 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
     outputs: list[ImportedOutput] = []
     walked = 0
     try:
+        for each in chosen:
+            made, given[each.source.name] = _input(layers, each, lengths, findings)
+            inputs.append(made)
         tracer = Tracer(graph, layers, compute, findings, given)
         keys: set[str] = {each.name for each in inputs}
         for name in graph.outputs:

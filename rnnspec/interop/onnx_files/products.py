@@ -120,9 +120,10 @@ class Products:
             return None
         pool = self.layers.pool
         found: list[Block] = []
+        constants = pool.constants
         for numbers in data.numbers.reshape(-1, *data.shape[-2:]):
             place = pool.place(numbers)
-            constant = np.asarray([each.constant for each in pool.entries], np.bool_)[place]
+            constant = constants[place]
             own = np.unique(place[~constant])
             entry = pool.entries[int(own[0])] if len(own) == 1 else None
             if entry is None or entry.key not in self.pairs or numbers.shape != (entry.steps, entry.features):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -83,6 +84,10 @@ class _Reading:
         initializers = {each.name: self.tensor(each) for each in graph.initializer}
         inputs = tuple(self.input(each) for each in graph.input if each.name not in initializers)
         nodes = tuple(made for each in graph.node for made in self.expanded(self.node(each, self.opsets, depth), self.opsets, depth))
+        made = Counter([*(each.name for each in inputs), *initializers, *(name for each in nodes for name in each.outputs if name)])
+        twice = [name for name, count in made.items() if count > 1]
+        if twice:
+            raise _refused(self.path, f"value {twice[0]}", "it is made more than once")
         outputs = [self.input(each) for each in graph.output]
         shapes = {each.name: each.dimensions for each in outputs if each.dimensions is not None}
         return NodeGraph(graph.name, inputs, tuple(each.name for each in outputs), nodes, initializers, shapes)
@@ -93,7 +98,7 @@ class _Reading:
         if kind not in ("tensor_type", None):
             return SourceInput(value.name, str(kind).removesuffix("_type"), None)
         tensor = value.type.tensor_type
-        dimensions = tuple(each.dim_param or each.dim_value if each.WhichOneof("value") else "" for each in tensor.shape.dim)
+        dimensions = tuple(each.dim_param or (each.dim_value if each.dim_value > 0 else "") for each in tensor.shape.dim)
         return SourceInput(value.name, self.element(tensor.elem_type), dimensions if tensor.HasField("shape") else None)
 
     def element(self, number: int) -> str:
@@ -143,13 +148,13 @@ class _Reading:
             case kinds.INT:
                 return int(proto.i)
             case kinds.FLOAT:
-                return float(proto.f)
+                return _shortest(proto.f)
             case kinds.STRING:
                 return _text(proto.s)
             case kinds.INTS:
                 return tuple(int(each) for each in proto.ints)
             case kinds.FLOATS:
-                return tuple(float(each) for each in proto.floats)
+                return tuple(_shortest(each) for each in proto.floats)
             case kinds.STRINGS:
                 return tuple(_text(each) for each in proto.strings)
             case kinds.TENSOR:
@@ -202,6 +207,11 @@ def _domain(name: str) -> str:
 
 def _opsets(imports: Any) -> dict[str, int]:
     return {_domain(each.domain): int(each.version) for each in imports}
+
+
+def _shortest(number: float) -> float:
+    """A number of single precision as a person would write it: the shortest one that is the same."""
+    return float(str(np.float32(number)))
 
 
 def _text(content: bytes) -> str:

@@ -65,6 +65,8 @@ def scanned(layers: Layers, node: Node, given: Sequence[Known], tracer: Tracer) 
         raise Unfit("the operation of version 8, whose body has no samples")
     if not isinstance(body, NodeGraph) or not 0 < count <= len(given) or len(body.inputs) != len(given):
         raise Unfit(f"a scan over {count} sequences of {len(given)} inputs", "num_scan_inputs")
+    if len(body.outputs) != len(node.outputs) or len(body.outputs) < len(given) - count:
+        raise Unfit(f"its body gives {len(body.outputs)} values for {len(node.outputs)}", "body")
     directions = node.wholes("scan_input_directions") or (0,) * count
     if len(set(directions)) > 1:
         raise Unfit("some sequences go forwards, others backwards", "scan_input_directions")

@@ -19,7 +19,7 @@ from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, renamed
 Known: TypeAlias = "Array | Elements | None"
 """A value while a graph is walked; None for one that can't be said, which was told."""
 
-Compute: TypeAlias = "Callable[[Node, Sequence[Known]], Sequence[Elements | None] | None]"
+Compute: TypeAlias = "Callable[[Node, Sequence[Known]], Sequence[Known] | None]"
 """The outputs of a node of values that aren't known; None for an operation that there isn't."""
 
 CONDITIONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not", "IsNaN", "IsInf"})
@@ -99,9 +99,14 @@ class Tracer:
             if node.op == "If" and not node.domain:
                 self._branch(node, given[0])
                 return
+            if any(isinstance(each, np.ndarray) and each.dtype.kind in "OSU" and each.size for each in given):
+                raise Unfit("it takes texts, and a model computes with numbers")
             outputs: Sequence[Known] = self._outputs(node, given)
         except Unfit as error:
             self.findings.add(node.place, error.attribute, str(error))
+            outputs = []
+        except (ValueError, IndexError) as error:  # numpy's, of shapes that don't fit
+            self.findings.add(node.place, "", " ".join(str(error).split()))
             outputs = []
         kind = self._kind(node)
         for place, name in enumerate(node.outputs):
