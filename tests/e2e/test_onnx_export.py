@@ -186,14 +186,13 @@ def test_what_has_no_form_is_refused_at_once(tmp_path: Path) -> None:
     spec = """model Out {
         input x: float[time, 3]
 
-        y = x -> GRU(3, stateful = true)
+        y = x -> GRU(3)
         z = x -> Masking() -> Conv1D(4, 3, carry_mask = true) -> LSTM(4)
         [y, z] -> Concatenate()
     }"""
     with pytest.raises(ExportRefused) as refused:
         exported(spec, tmp_path / "model.onnx")
     assert [(each.place, each.attribute) for each in refused.value.findings] == [
-        ("layer gru", "stateful"),
         ("layer conv1d", "carry_mask"),
     ]
     assert not (tmp_path / "model.onnx").exists()
@@ -203,6 +202,20 @@ def test_every_layer_has_its_nodes() -> None:
     """But for those that draw numbers in training, which are left out."""
     drawn = {rules.layer for rules in ALL if issubclass(rules.layer, Drawing)}
     assert LAYERS.keys() | drawn == {rules.layer for rules in ALL} and not LAYERS.keys() & drawn
+
+
+def test_states_that_calls_leave_are_inputs_and_outputs(tmp_path: Path) -> None:
+    """Two calls of three steps are one of six; the file comes back as the model with its states."""
+    spec = "model Out { input x: float[time, 3]  GRU(4, stateful = true, return_sequences = true)  LSTM(2, stateful = true) }"
+    path, x = tmp_path / "model.onnx", series()
+    model = exported(spec, path)
+    states = {name: np.zeros((4, width), np.float32) for name, width in (("gru/h", 4), ("lstm/h", 2), ("lstm/c", 2))}
+    for part in (x[:, :3], x[:, 3:]):
+        result, *left = run(path, {"x": part, **states})
+        states = dict(zip(states, left, strict=True))
+        np.testing.assert_allclose(result, model.predict(part), atol=2e-6)
+    back = import_file(path, None, reader_options(path))
+    assert back.text == model.source.text
 
 
 def test_nothing_in_a_file_is_unread(tmp_path: Path) -> None:

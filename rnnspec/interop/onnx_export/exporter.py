@@ -24,6 +24,9 @@ from rnnspec.version import __version__
 SPEC, PARAMETERS = "rnnspec.spec", "rnnspec.parameters"
 """Keys of what a file tells of the model that it was exported from."""
 
+OF_FLOATS = frozenset({"GRU", "RNN", "Conv"})
+"""Nodes that ONNX Runtime has of float32 alone, though the standard has them of float64, too."""
+
 OPSET = 17
 """The version of the standard that is written: the first with LayerNormalization."""
 
@@ -56,7 +59,15 @@ class OnnxExporter:
             made.metadata_props.add(key=key, value=value)
         write_atomically(path, made.SerializeToString())
         masked = [each.name for each in graph.inputs if each.value.type.sequence]
-        return [f"masks and lengths of calls aren't in the file: it takes every step of {', '.join(masked)} for real"] if masked else []
+        notes = [f"masks and lengths of calls aren't in the file: it takes every step of {', '.join(masked)} for real"] if masked else []
+        own = {each.name for each in graph.inputs}
+        carried = [each.name for each in made.graph.input if each.name not in own]
+        if carried:
+            notes.append(f"states are inputs and outputs of the file: {', '.join(carried)}, first zeros, then what came out as `_out`")
+        kinds = sorted({each.op_type for each in made.graph.node} & OF_FLOATS)
+        if model.signature.dtype == "float64" and kinds:
+            notes.append(f"ONNX Runtime 1.32 has no {', '.join(kinds)} of float64; other runtimes may")
+        return notes
 
 
 def _origin(model: ExportedModel) -> Mapping[str, str]:
@@ -99,6 +110,10 @@ def model_of(onnx: Any, graph: Graph, weights: Mapping[str, Array], dtype: np.dt
     for each in graph.outputs:
         writer.node("Identity", [m.value(each.value)], [each.name])
         outputs.append(writer.info(each.name, _shape(each.value.type)))
+    for each in m.carried:
+        inputs.append(writer.info(each.before, ["batch", each.width]))
+        writer.node("Identity", [each.value], [each.after])
+        outputs.append(writer.info(each.after, ["batch", each.width]))
     made = writer.graph(graph.model, inputs, outputs, writer.constants)
     imports = [onnx.helper.make_opsetid("", opset)]
     version = onnx.helper.find_min_ir_version_for(imports)
