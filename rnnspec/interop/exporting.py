@@ -49,10 +49,14 @@ def export_model(model: Model, path: str | os.PathLike[str], *, to: str | None =
     ...     rnnspec.export_model(model, f"{folder}/tiny.safetensors")
     ('the file has the weights alone',)
     """
-    exporter = exporter_for(os.fspath(path), to)
+    return exporter_for(os.fspath(path), to).write(exported(model), Path(path))
+
+
+def exported(model: Model) -> ExportedModel:
+    """A model as formats take it."""
     source = SourceFile(f"<model {model.signature.model}>", model.source.text)
     graph = resolve(parse_spec(source), cast(Mapping[str, ParameterValue], model.source.parameters))
-    return exporter.write(ExportedModel(graph, dict(model.weights), model.signature), Path(path))
+    return ExportedModel(graph, dict(model.weights), model.signature, model.source.text, model.source.parameters)
 
 
 def exporter_for(path: str, to: str | None) -> Exporter:

@@ -7,21 +7,28 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnspec import api
 from rnnspec.contract.executable import Array
+from rnnspec.contract.model_source import ArgumentValue
 from rnnspec.contract.signature import Signature
 from rnnspec.datafiles.arrays import read_npz
 from rnnspec.diagnostics import DroppedWarning, InternalError, SpecError, SpecWarning
+from rnnspec.driver.source_files import parse_spec
 from rnnspec.files import large_limit, open_file, write_atomically
+from rnnspec.frontend.binding.model_parameters import ParameterValue
+from rnnspec.frontend.graph.graph import Graph
+from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import HEAD, Reader, ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, ImportRefused
 from rnnspec.interop.keras_files.reader import KERAS
+from rnnspec.interop.onnx_export.returned import Returned, returned
 from rnnspec.interop.onnx_files.reader import OnnxReader
 from rnnspec.interop.own_cells import own_cells
 from rnnspec.interop.safetensors import write_weights
@@ -29,6 +36,7 @@ from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
 from rnnspec.interop.torch_files import readers as torch_files
 from rnnspec.interop.torch_programs.reader import ProgramReader
 from rnnspec.runtime.storage import model_file
+from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from rnnspec.training.proof import Proof, proof_of, prove
 
@@ -131,8 +139,27 @@ def reader_of(path: Path_) -> Reader:
 def import_file(path: Path_, dtype: DTypeLike | None, options: ReaderOptions) -> Imported:
     """The model in a file, compiled."""
     reader = reader_of(path)
+    if isinstance(reader, OnnxReader) and not (options.inputs or options.states):
+        own = returned(Path(path), _graph_of)
+        if own is not None:
+            return _returned(own, dtype, reader.name)
     graph = reader.read(Path(path), options)
     return imported_from(graph, options.source or os.fspath(path), dtype, reader.name)
+
+
+def _graph_of(text: str, parameters: Mapping[str, ArgumentValue]) -> Graph:
+    return resolve(parse_spec(SourceFile("", text)), cast(Mapping[str, ParameterValue], parameters))
+
+
+def _returned(own: Returned, dtype: DTypeLike | None, reader: str) -> Imported:
+    """A model that was exported here, as it was."""
+    model = api.compile(own.text, parameters=own.parameters, dtype=own.dtype if dtype is None else dtype, seed=0)
+    missing = [name for name in model.weights if name not in own.weights]
+    model.set_weights({**model.weights, **own.weights})
+    inputs, outputs = ({each.name: each.name for each in ends} for ends in (model.signature.inputs, model.signature.outputs))
+    notes = ["the spec is the one that the file was exported from, which stands in it"]
+    notes += [f"weight {name} isn't in the file, since only training reads it: it is as at the beginning" for name in missing]
+    return Imported(model, model.source.text, inputs, outputs, tuple(notes), (), reader)
 
 
 def imported_from(graph: ImportedGraph, source: str, dtype: DTypeLike | None, reader: str) -> Imported:

@@ -101,10 +101,14 @@ MAY_KNOW: dict[str, set[str]] = {
     IMPORTING: LOW
     | {
         "api",
+        "driver",
         "training",
         *RUNTIME,
         "frontend",
         SYNTAX,
+        BINDING,
+        GRAPH,
+        MODEL,
         "datafiles",
         "interop",
         INTEROP_GRAPH,
@@ -113,6 +117,7 @@ MAY_KNOW: dict[str, set[str]] = {
         TORCH_FILES,
         ONNX_FILES,
         TORCH_PROGRAMS,
+        ONNX_EXPORT,
     },
     EXPORTING: LOW | {"driver", "training", "interop", BINDING, MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT},
     "torch": LOW | {"frameworks", RUNTIME_MODEL, "training"},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
 from rnnspec.contract.executable import Array
+from rnnspec.contract.model_source import ArgumentValue
 from rnnspec.contract.signature import Signature
 from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frozen import frozen
@@ -16,12 +18,15 @@ from rnnspec.frozen import frozen
 class ExportedModel:
     """A model: the graph of its spec with the parameters' values put in, its weights by name, and its signature.
 
-    Each application of the graph has its layer's type with all arguments as `call`, and its cells' equations in the layer.
+    Each application of the graph has its layer's type with all arguments as `call`, and its cells' equations in the layer. `text`,
+    `parameters`: of the spec, for formats that can keep it beside the model.
     """
 
     graph: Graph
     weights: Mapping[str, Array]
     signature: Signature
+    text: str = ""
+    parameters: Mapping[str, ArgumentValue] = field(default_factory=dict[str, ArgumentValue])
 
 
 class Exporter(Protocol):

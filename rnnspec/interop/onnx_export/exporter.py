@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnnspec.contract.executable import Array
 from rnnspec.files import write_atomically
-from rnnspec.frontend.graph.graph import GraphInput, GraphTensor
+from rnnspec.frontend.graph.graph import Graph, GraphInput, GraphTensor
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.exports import ExportedModel
 from rnnspec.interop.graph.refusals import ExportRefused, Finding
@@ -18,6 +20,12 @@ from rnnspec.interop.onnx_export.layers import written
 from rnnspec.interop.onnx_export.model_writer import CantSay, ModelWriter
 from rnnspec.interop.onnx_files.reading import onnx_package
 from rnnspec.version import __version__
+
+SPEC, PARAMETERS = "rnnspec.spec", "rnnspec.parameters"
+"""Keys of what a file tells of the model that it was exported from."""
+
+OF_FLOATS = frozenset({"GRU", "RNN", "Conv"})
+"""Nodes that ONNX Runtime has of float32 alone, though the standard has them of float64, too."""
 
 OPSET = 17
 """The version of the standard that is written: the first with LayerNormalization."""
@@ -46,17 +54,33 @@ class OnnxExporter:
         if not LOWEST_OPSET <= self.opset <= newest:
             raise ValueError(f"opset: expected one from {LOWEST_OPSET} to {newest}, got {self.opset}")
         graph = model.graph
-        made = _model(onnx, model, self.opset, str(path))
+        made = model_of(onnx, graph, model.weights, np.dtype(model.signature.dtype), self.opset, str(path))
+        for key, value in _origin(model).items():
+            made.metadata_props.add(key=key, value=value)
         write_atomically(path, made.SerializeToString())
         masked = [each.name for each in graph.inputs if each.value.type.sequence]
-        return [f"masks and lengths of calls aren't in the file: it takes every step of {', '.join(masked)} for real"] if masked else []
+        notes = [f"masks and lengths of calls aren't in the file: it takes every step of {', '.join(masked)} for real"] if masked else []
+        own = {each.name for each in graph.inputs}
+        carried = [each.name for each in made.graph.input if each.name not in own]
+        if carried:
+            notes.append(f"states are inputs and outputs of the file: {', '.join(carried)}, first zeros, then what came out as `_out`")
+        kinds = sorted({each.op_type for each in made.graph.node} & OF_FLOATS)
+        if model.signature.dtype == "float64" and kinds:
+            notes.append(f"ONNX Runtime 1.32 has no {', '.join(kinds)} of float64; other runtimes may")
+        return notes
 
 
-def _model(onnx: Any, model: ExportedModel, opset: int, path: str) -> Any:
-    """The model's protobuf; `ExportRefused` with all that can't be said."""
-    graph = model.graph
-    writer = GraphWriter(onnx, np.dtype(model.signature.dtype), opset)
-    m = ModelWriter(writer, graph, model.weights)
+def _origin(model: ExportedModel) -> Mapping[str, str]:
+    """The spec beside the graph, by which the model comes back as it was."""
+    if not model.text:
+        return {}
+    return {SPEC: model.text} | ({PARAMETERS: json.dumps(dict(model.parameters))} if model.parameters else {})
+
+
+def model_of(onnx: Any, graph: Graph, weights: Mapping[str, Array], dtype: np.dtype[Any], opset: int, path: str) -> Any:
+    """The protobuf of a model with weights; `ExportRefused` with all that can't be said."""
+    writer = GraphWriter(onnx, dtype, opset)
+    m = ModelWriter(writer, graph, weights)
     inputs: list[Any] = []
     for each in graph.inputs:
         writer.names.new(each.name)
@@ -86,6 +110,10 @@ def _model(onnx: Any, model: ExportedModel, opset: int, path: str) -> Any:
     for each in graph.outputs:
         writer.node("Identity", [m.value(each.value)], [each.name])
         outputs.append(writer.info(each.name, _shape(each.value.type)))
+    for each in m.carried:
+        inputs.append(writer.info(each.before, ["batch", each.width]))
+        writer.node("Identity", [each.value], [each.after])
+        outputs.append(writer.info(each.after, ["batch", each.width]))
     made = writer.graph(graph.model, inputs, outputs, writer.constants)
     imports = [onnx.helper.make_opsetid("", opset)]
     version = onnx.helper.find_min_ir_version_for(imports)

@@ -132,13 +132,15 @@ def _batch_norm(m: ModelWriter, layer: BatchNormalization, application: Applicat
 def _normalization(m: ModelWriter, layer: Normalization, application: Application, given: list[str]) -> Sequence[str]:
     w = m.writer
     if layer.given is not None:
-        mean, variance = (np.asarray(each, w.dtype) for each in layer.given)
+        moments = [
+            w.weight(f"{layer.name}/{name}", np.asarray(each, w.dtype))
+            for name, each in zip(("mean", "variance"), layer.given, strict=True)
+        ]
     elif layer.mean is not None and layer.variance is not None:
-        mean, variance = m.numbers(layer.mean), m.numbers(layer.variance)
+        moments = [m.weight(layer.mean), m.weight(layer.variance)]
     else:
         raise CantSay("it has no moments")
-    deviation = np.maximum(np.sqrt(variance), SMALLEST)
-    middle, scale = w.weight(f"{layer.name}/mean", mean), w.weight(f"{layer.name}/deviation", deviation.astype(w.dtype))
+    middle, scale = moments[0], w.one("Max", w.one("Sqrt", moments[1]), w.constant(SMALLEST))
     if layer.invert:
         return [w.one("Add", w.one("Mul", given[0], scale), middle)]
     return [w.one("Div", w.one("Sub", given[0], middle), scale)]
@@ -311,7 +313,9 @@ def _attention(m: ModelWriter, layer: Attention, application: Application, given
         ones = w.one("ConstantOfShape", w.one("Concat", *sizes, axis=0), value=w.onnx.numpy_helper.from_array(np.ones(1, np.float32)))
         past = w.one("Greater", w.one("Trilu", ones, upper=0), w.constant(0.5, np.float32))
         mask = past if mask is None else w.one("And", mask, past)
-    weights = w.one("Softmax", scores, axis=-1) if mask is None else _masked_softmax(m, scores, mask, -1)
+    if seen is None and mask is not None:  # where no query sees nothing
+        scores = w.one("Where", mask, scores, w.constant(float(np.finfo(w.dtype).min)))
+    weights = w.one("Softmax", scores, axis=-1) if seen is None or mask is None else _masked_softmax(m, scores, mask, -1)
     return [m.zeroed(w.one("MatMul", weights, value), _mask(m, application, 0))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from rnnspec.frontend.cells.row_functions import activation_step, library_activa
 from rnnspec.frontend.graph.graph import Graph, GraphTensor, GraphValue, StepMask
 from rnnspec.frontend.graph.layer import LayerWeight
 from rnnspec.frontend.syntax import standard_library
+from rnnspec.frozen import frozen
 from rnnspec.interop.onnx_export.equations import EquationWriter
 from rnnspec.interop.onnx_export.graph_writer import GraphWriter
 
@@ -58,6 +60,16 @@ ROUNDED = frozenset({"selu", "hard_silu", "hard_sigmoid", "elu", "celu", "leaky_
 """Those with numbers in float32, which nodes have them in, or that there are in float32 alone: of float64 they are equations too."""
 
 
+@frozen
+class Carried:
+    """A state that one call leaves to the next: an input of the file, and an output with the value after the last step."""
+
+    before: str
+    after: str
+    value: str
+    width: int
+
+
 class ModelWriter:
     """The values of a graph by their numbers, its weights by their paths, its masks. `source`: the weights' numbers."""
 
@@ -68,6 +80,7 @@ class ModelWriter:
         self._source = source
         self._weights: dict[str, str] = {}
         self._masks: dict[tuple[StepMask, bool], str] = {}
+        self.carried: list[Carried] = []
         self._functions = standard_library.functions(graph.own.functions)
 
     def value(self, value: GraphValue) -> str:
@@ -94,6 +107,16 @@ class ModelWriter:
             return plain[1](self.writer, value, given)
         step = library_activation(activation, width) if library else activation_step(activation, width, self._functions)
         return EquationWriter(self.writer, {"x": value}, {}, value).run(step)[1]
+
+    def carry(self, hint: str, width: int) -> str:
+        """A state of the call before, as an input of the file."""
+        before = self.writer.names.new(hint)
+        self.carried.append(Carried(before, self.writer.names.new(f"{hint}_out"), "", width))
+        return before
+
+    def leave(self, before: str, value: str) -> None:
+        """The value of such a state after the last step."""
+        self.carried = [replace(each, value=value) if each.before == before else each for each in self.carried]
 
     def mask(self, value: GraphTensor) -> str | None:
         """The real steps of a sequence, bool (batch, time), in the order in which it is shown; None where no layer masks any."""

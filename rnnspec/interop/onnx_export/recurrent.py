@@ -83,9 +83,12 @@ def _equations(step: Step) -> tuple[object, ...]:
 def written(writer: ModelWriter, layer: Recurrent, operands: Sequence[str], mask: str | None) -> list[str]:
     """A recurrent layer's output, (batch, time, w) or (batch, w), and with `return_state` each state after the last step."""
     w = writer.writer
-    if layer.stateful:
-        raise CantSay("what one call leaves to the next has no place in a file: export it with initial_state", "stateful")
     sequence, states = operands[0], list(operands[1:])
+    carried: list[str] = []
+    if layer.stateful:
+        if states:
+            raise CantSay("an initial_state beside what the call before has left", "stateful")
+        carried = states = [writer.carry(f"{cell.path}/{state.name}", state.width) for cell in layer.cells for state in cell.step.states]
     backwards, finals = layer.go_backwards, list[str]()
     for cell in layer.cells[:-1]:
         own, states = states[: len(cell.step.states)], states[len(cell.step.states) :]
@@ -96,6 +99,8 @@ def written(writer: ModelWriter, layer: Recurrent, operands: Sequence[str], mask
         backwards = False
     hold = not layer.zero_output_for_mask
     result, left = _cell(writer, layer.cells[-1], sequence, states, mask, backwards=backwards, hold=hold, every_step=layer.return_sequences)
+    for before, value in zip(carried, [*finals, *left], strict=False):
+        writer.leave(before, value)
     return [result, *finals, *left] if layer.return_state else [result]
 
 

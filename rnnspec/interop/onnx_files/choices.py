@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,9 +12,12 @@ from rnnspec.contract.executable import Array
 from rnnspec.interop.onnx_files.elements import Elements, layout_of
 from rnnspec.interop.onnx_files.emitting import LARGEST, Emitter, Function, numbered
 from rnnspec.interop.onnx_files.folding import cast_type
+from rnnspec.interop.onnx_files.functions import PLAIN
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
-from rnnspec.interop.onnx_files.operations import Handler, Input, applied, common, common_axes, elements_of, narrow
+from rnnspec.interop.onnx_files.operations import SQUARE, Handler, Input, applied, binary, common, common_axes, elements_of, narrow
+
+Outputs: TypeAlias = "Callable[[Node, Sequence[Input]], Sequence[Elements | None] | None]"
 
 NOT_A_NUMBER = Function("is_no_number", (), "function is_no_number(x) = where(x == x, 0, 1)\n")
 WHOLE = Function("without_fraction", (), "function without_fraction(x) = where(x < 0, -floor(-x), floor(x))\n")
@@ -71,6 +76,50 @@ def number_of(given: Array | None) -> float:
     if given is None or not given.size or not (given == given.flat[0]).all():
         raise Unfit("numbers of the file that aren't all the same")
     return float(np.clip(float(given.flat[0]), -LARGEST, LARGEST))
+
+
+def by_moments(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements] | None:
+    """A BatchNormalization by moments that are computed when the model runs, as exporters write other norms; None for any other."""
+    if node.op != "BatchNormalization" or not any(isinstance(each, Elements) for each in given[1:5]) or node.whole("training_mode", 0):
+        return None
+    data = elements_of(given)
+    scale, shift, mean, variance = (_along_second(each, data.numbers.ndim) for each in given[1:5])
+    spread = applied(emitter, node, elements_of([variance]), numbered("plus_number", node.number("epsilon", 1e-5)))
+    spread = applied(emitter, node, spread, PLAIN["Sqrt"])
+    found: Input = data
+    for kind, other in (("Sub", mean), ("Div", spread), ("Mul", scale), ("Add", shift)):
+        (found,) = binary(emitter, replace(node, op=kind), [found, other])
+    return [elements_of([found])]
+
+
+def _along_second(given: Input, rank: int) -> Input:
+    """Numbers by the second of some axes."""
+    shape = (1, -1, *(1,) * (rank - 2))
+    return Elements(given.numbers.reshape(shape)) if isinstance(given, Elements) else None if given is None else given.reshape(shape)
+
+
+COMPOSED: Mapping[str, tuple[Function | None, Function | None]] = {
+    "ReduceSumSquare": (SQUARE, None),
+    "ReduceL1": (PLAIN["Abs"], None),
+    "ReduceL2": (SQUARE, PLAIN["Sqrt"]),
+    "ReduceLogSum": (None, PLAIN["Log"]),
+}
+"""Sums of a function of each number, and the function of the sum."""
+
+
+def composed(emitter: Emitter, node: Node, given: Sequence[Input], work: Outputs) -> Sequence[Elements | None] | None:
+    """What is said by other operations: sums with functions before and after, norms by moments; `work`: the outputs of a node.
+
+    None for any other node.
+    """
+    if node.op not in COMPOSED:
+        return by_moments(emitter, node, given)
+    before, after = COMPOSED[node.op]
+    data = elements_of(given)
+    data = data if before is None else applied(emitter, node, data, before)
+    found = work(replace(node, op="ReduceSum"), [data, *given[1:]])
+    first = None if not found else found[0]
+    return [first if first is None or after is None else applied(emitter, node, first, after)]
 
 
 CHOICES: Mapping[str, Handler] = {"Cast": cast, "IsNaN": no_number, "Not": negated, "Where": chosen}

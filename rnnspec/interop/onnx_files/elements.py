@@ -151,15 +151,16 @@ class Pool:
         place = self.place(numbers)
         base, size, _ = self._sizes(place)
         sample = (numbers - base) // np.maximum(size, 1)
-        constant = self._constant[place]
+        constant = self.constants[place]
         return np.where(constant, -1, sample), np.where(constant, numbers, numbers - sample * size)
 
     def of_sample(self, first: Numbers, sample: int) -> Numbers:
         """The elements of another sample that stand where those of the first one do."""
-        return first + sample * self._sizes(self.place(first))[1] * ~self._constant[self.place(first)]
+        return first + sample * self._sizes(self.place(first))[1] * ~self.constants[self.place(first)]
 
     @property
-    def _constant(self) -> NDArray[np.bool_]:
+    def constants(self) -> NDArray[np.bool_]:
+        """Whether each value's numbers are known."""
         return np.asarray([each.constant for each in self.entries], np.bool_)
 
     def origin(self, first: Numbers) -> Origin:

@@ -103,7 +103,7 @@ class Emitter(Protocol):
         ...
 
     def choose(self, condition: Entry, sides: tuple[Entry | float, Entry | float], node: Node) -> Entry:
-        """The first side where the condition is 1, the second where it is 0; each a value or a number. All values have the same features."""
+        """The first side where the condition is 1, the second where it is 0; each a value or a number. All have as many features."""
         ...
 
     def layer_norm(self, value: Entry, scale: Array | None, shift: Array | None, epsilon: float, node: Node) -> Entry:

@@ -80,7 +80,7 @@ UNARY: Mapping[str, Callable[[Any], Any]] = {
     "Tanh": np.tanh,
     "IsNaN": np.isnan,
     "IsInf": np.isinf,
-    "Erf": np.vectorize(math.erf, otypes=[float]),
+    "Erf": lambda x: np.asarray([math.erf(each) for each in x.ravel().tolist()]).reshape(x.shape),
     "Reciprocal": lambda x: 1 / x,
     "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "Relu": lambda x: np.maximum(x, 0),
@@ -271,6 +271,7 @@ SPECIAL: Mapping[str, Callable[[Node, Given], Sequence[Any]]] = {
     "MatMul": _product,
     "Gemm": _gemm,
     "DequantizeLinear": _dequantized,
+    "SequenceEmpty": lambda node, given: [np.empty(0, np.object_)],
     "Trilu": _triangle,
     "ScatterND": _scattered,
 }

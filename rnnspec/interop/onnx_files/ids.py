@@ -72,12 +72,6 @@ class Tables:
         self.layers.uses.append(Use("Embedding", arguments, (function.source,), (made.key,), node.name))
         return made
 
-    def values(self, key: str) -> Array | None:
-        """All values of a function of ids, as far as tables tell which ids there are; None for another value."""
-        function = self.known.get(key)
-        limit = self._limits(self.layers.uses).get(function.source) if function is not None else None
-        return None if function is None or limit is None else function.rows(np.arange(limit))
-
     def _limits(self, uses: Sequence[Use]) -> Mapping[str, int]:
         """How many ids each input has: the rows of the shortest table that they look up."""
         found: dict[str, int] = {}

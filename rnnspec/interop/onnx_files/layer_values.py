@@ -14,6 +14,9 @@ from rnnspec.interop.onnx_files.elements import Entry, Numbers, Pool
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
 
+MOST_PARTS = 64
+"""Parts that are put together."""
+
 FLIP = """cell Backwards(units) {
     state last [units]
 
@@ -38,12 +41,13 @@ class Use:
 
 
 class LayerValues:
-    """Layers so far, and values made of others by moving elements. `texts`: declarations by their first line."""
+    """Layers so far, and values made of others by moving elements. `texts`: declarations; `notes`: what was decided."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.uses: list[Use] = []
         self.texts: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
         self._made: dict[tuple[tuple[int, ...], bytes], Entry] = {}
 
     def add(
@@ -115,6 +119,10 @@ class LayerValues:
                 return self.add("Last", {}, [entry], (1, features), node)
             one = self._slice(entry, step, step + 1, node)
             return self.add("Flatten", {}, [one], (1, features), node)
+        if count > 1 and (steps == steps[0]).all():
+            return self._repeated(self._steps(entry, steps[:1], node), count, node)
+        if count % there == 0 and np.array_equal(steps, np.repeat(np.arange(there), count // there)):
+            return self.add("UpSampling1D", {"size": count // there}, [entry], (count, features), node, is_open=entry.is_open)
         stride = int(steps[1] - steps[0])
         if not (np.diff(steps) == stride).all() or stride < 1:
             raise Unfit("steps of a sequence are taken in an order that no layer has")
@@ -166,6 +174,8 @@ class LayerValues:
     def _rearranged(self, entry: Entry, first: Numbers, node: Node) -> Entry:
         """The same numbers, or those of some steps, in another shape."""
         if entry.is_open:
+            if len(first) == 1 and len(np.unique(self.pool.origin(first).step)) <= MOST_PARTS:
+                return self._side_by_side(first, node)
             raise Unfit("steps and features of a sequence are exchanged or joined, of which the length isn't fixed")
         whole, (steps, features) = self.pool.first(entry), first.shape
         touched = np.unique(self.pool.origin(first).step)
@@ -200,7 +210,7 @@ class LayerValues:
         origin = self.pool.origin(first)
         same = (np.diff(origin.entry, axis=1) == 0) & (np.diff(origin.step, axis=1) == 0) & (np.diff(origin.feature, axis=1) == 1)
         cuts = np.flatnonzero(~same.all(axis=0)) + 1
-        if len(cuts) + 1 > 64:
+        if len(cuts) + 1 > MOST_PARTS:
             raise Unfit("more than 64 parts of values are put side by side")
         if not len(cuts):
             raise Unfit("elements of a value are put in an order that no layer has")
@@ -217,7 +227,7 @@ class LayerValues:
             inner = self.value(np.ascontiguousarray(first[start : len(first) - end]), node)
             inner = inner if inner.steps > 1 else self.as_sequence(inner, node)
             return self.add("ZeroPadding1D", {"padding": (start, end)}, [inner], first.shape, node)
-        if len(parts) > 64:
+        if len(parts) > MOST_PARTS:
             raise Unfit("more than 64 parts of values are put one after the other")
         made = [self.value(np.ascontiguousarray(part), node) for part in parts]
         sequences = [each if each.steps > 1 else self.as_sequence(each, node) for each in made]

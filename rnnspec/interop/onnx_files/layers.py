@@ -13,6 +13,7 @@ from rnnspec.interop.onnx_files.emitting import REDUCED, Function, numbered
 from rnnspec.interop.onnx_files.layer_values import LayerValues, Use
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
+from rnnspec.interop.onnx_files.norms import normalized
 from rnnspec.interop.onnx_files.recurrent import Direction, RecurrentNode
 
 MERGES: Mapping[str, str] = {
@@ -88,7 +89,7 @@ class Layers(LayerValues):
         self.declare(function)
         if function.name == "linear":
             return value
-        result = value.steps, value.features
+        result, uniform = (value.steps, value.features), uniform or value.uniform
         return self.add("Activation", {"activation": function.word}, [value], result, node, is_open=value.is_open, uniform=uniform)
 
     def declare(self, function: Function) -> None:
@@ -103,6 +104,10 @@ class Layers(LayerValues):
     def merge(self, kind: str, values: Sequence[Entry], node: Node) -> Entry:
         """See `Emitter`."""
         features = max(each.features for each in values)
+        norm = normalized(self.uses, values[0].key, values[1].key) if kind == "Div" else None
+        if norm is not None:
+            source = next(each for each in self.pool.entries if each.key == norm[0])
+            return self.layer_norm(source, None, None, norm[1], node)
         values = [self._wide(each, features, node) for each in values]
         if kind == "Div" and len(values) == 2:
             values = [values[0], self.apply(values[1], numbered("number_over", 1.0), node)]
@@ -143,6 +148,13 @@ class Layers(LayerValues):
         longest = max(values, key=lambda each: each.steps)
         features = sum(each.features for each in values)
         return self.add("Concatenate", {}, values, (longest.steps, features), node, is_open=longest.is_open)
+
+    def turned(self, value: Entry) -> Entry | None:
+        """The sequence that a value is the reversed order of; None for one that wasn't made so."""
+        made = next((each for each in self.uses if value.key in each.outputs), None)
+        if made is None or made.layer != "Backwards":
+            return None
+        return next(each for each in self.pool.entries if each.key == made.inputs[0])
 
     def total(self, value: Entry, node: Node) -> Entry:
         """The sum over the steps of a sequence."""
@@ -215,7 +227,7 @@ class Layers(LayerValues):
         if any(each is not None for each in flat):
             if any("Started" in each.cell for each in made.directions):
                 raise Unfit("one state starts from numbers of the file, another from a value", "initial_h")
-            given = [self._zeros(sequence, units, node) if each is None else each for each in flat]
+            given = [self.zeros(sequence, units, node) if each is None else each for each in flat]
             arguments["initial_state"] = tuple(ValueOf(each.key) for each in given)
         width = units * len(made.directions)
         result = self.pool.add(self._key, steps if all_steps else 1, width, is_open=all_steps and sequence.is_open)
@@ -230,7 +242,7 @@ class Layers(LayerValues):
             result = self.flipped(result, node)
         return (result if all_steps else None), ends
 
-    def _zeros(self, sequence: Entry, units: int, node: Node) -> Entry:
+    def zeros(self, sequence: Entry, units: int, node: Node) -> Entry:
         """A row of zeros, made of the first step, for a state beside one that starts from a value."""
         step = self.value(self.pool.first(sequence)[:1], node)
         nothing = Function("nothing", (), "function nothing(x) = where(x == x, 0, 0)\n")

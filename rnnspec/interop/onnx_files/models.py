@@ -10,11 +10,12 @@ from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.onnx_files.axes import arranged
-from rnnspec.interop.onnx_files.choices import outputs_of
+from rnnspec.interop.onnx_files.choices import composed, outputs_of
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Pool, layout_of
 from rnnspec.interop.onnx_files.ids import Tables
 from rnnspec.interop.onnx_files.layer_values import Use
 from rnnspec.interop.onnx_files.layers import Layers
+from rnnspec.interop.onnx_files.loops import looped
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, SourceInput
 from rnnspec.interop.onnx_files.products import Products
@@ -85,16 +86,15 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
     batch, primes = PROBES[probe]
     layers, findings = Layers(Pool(batch_of(chosen, batch))), Findings()
     lengths, tables = lengths_of(chosen, primes, scale), Tables(layers)
-    products = Products(layers, tables)
+    products = Products(layers)
     given: dict[str, Elements] = {}
     inputs: list[ImportedInput] = []
-    for each in chosen:
-        made, given[each.source.name] = _input(layers, each, lengths, findings)
-        inputs.append(made)
 
-    def compute(node: Node, operands: Sequence[Known]) -> Sequence[Elements | None] | None:
+    def compute(node: Node, operands: Sequence[Known]) -> Sequence[Known] | None:
         if node.op == "Scan" and not node.domain:
-            return scanned(layers, node, operands, tracer.values, findings)
+            return scanned(layers, node, operands, tracer)
+        if node.op == "Loop" and not node.domain:
+            return looped(layers, node, operands, tracer)
         found = tables.outputs(node, operands)
         found = products.outputs(node, operands) if found is None else found
         return _computed(layers, node, operands) if found is None else found
@@ -102,6 +102,9 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
     outputs: list[ImportedOutput] = []
     walked = 0
     try:
+        for each in chosen:
+            made, given[each.source.name] = _input(layers, each, lengths, findings)
+            inputs.append(made)
         tracer = Tracer(graph, layers, compute, findings, given)
         keys: set[str] = {each.name for each in inputs}
         for name in graph.outputs:
@@ -133,6 +136,9 @@ def _computed(layers: Layers, node: Node, given: Sequence[Known]) -> Sequence[El
     if numbers is not None and node.op != "OneHot":
         what = "whole numbers are looked up in a table, and nothing else is done with them"
         raise Unfit(what if numbers.is_open else f"{what}: fix the input, --input {numbers.key}=value")
+    sums = composed(layers, node, given, lambda other, values: _computed(layers, other, values))
+    if sums is not None:
+        return sums
     special = LAYER_OPERATIONS.get(node.op)
     if special is not None:
         return special(layers, node, given)
@@ -209,7 +215,7 @@ def _same(one: Sequence[Use], other: Sequence[Use]) -> bool:
 
 def _graph(graph: NodeGraph, name: str, outcome: Outcome, findings: Findings) -> ImportedGraph:
     layers, uses = outcome.layers, outcome.uses
-    for note in outcome.findings.notes:
+    for note in (*outcome.findings.notes, *layers.notes):
         findings.note(note)
     read = {key for each in uses for key in read_by(each)} | {each.key for each in outcome.outputs}
     inputs: list[ImportedInput] = []

@@ -215,6 +215,16 @@ def _reverse_sequence(node: Node, given: Given, fill: Array) -> list[Array]:
     return [np.moveaxis(result, (0, 1), (batch, time))]
 
 
+def _from_sequence(node: Node, given: Given, fill: Array) -> list[Array]:
+    """Tensors of a sequence, which stand along the first axis here, put together along another one."""
+    data = data_of(given)
+    if node.whole("new_axis", 0):
+        return [np.moveaxis(data, 0, axis_of(node.whole("axis", 0), data.ndim))]
+    axis = axis_of(node.whole("axis", 0), data.ndim - 1)
+    moved = np.moveaxis(data, 0, axis)
+    return [moved.reshape(*moved.shape[:axis], -1, *moved.shape[axis + 2 :])]
+
+
 MOVEMENTS: Mapping[str, Movement] = {
     "Identity": Movement(_same),
     "Dropout": Movement(_same),
@@ -233,6 +243,7 @@ MOVEMENTS: Mapping[str, Movement] = {
     "Pad": Movement(_pad),
     "ReverseSequence": Movement(_reverse_sequence),
     "Where": Movement(_where, 2),
+    "ConcatFromSequence": Movement(_from_sequence),
 }
 
 

@@ -59,6 +59,9 @@ def whole_entry(emitter: Emitter, elements: Elements) -> Entry | None:
 def applied(emitter: Emitter, node: Node, elements: Elements, function: Function) -> Elements:
     """A function of each number."""
     entry = whole_entry(emitter, elements)
+    if entry is None:  # one feature of those that are all the same
+        entry = next((each for each in emitter.pool.entries_in(elements.numbers) if each.uniform), None)
+        entry = entry if entry is not None and emitter.pool.entries_in(elements.numbers) == [entry] else None
     if entry is not None:
         made = emitter.apply(entry, function, node)
         return emitter.pool.count(elements.numbers - entry.base + made.base)
@@ -200,16 +203,30 @@ def _with_numbers(emitter: Emitter, node: Node, kind: str, data: Elements, numbe
     """A value with numbers of the file. `swapped`: they come first."""
     shape = np.broadcast_shapes(data.shape, numbers.shape)
     if shape == data.shape and numbers.size == 1:
-        function = _with_number(kind, float(numbers.reshape(()).item()), swapped)
+        function = _with_number(kind, shortest(numbers), swapped)
         if function is not None:
             return data if function.name == "linear" else applied(emitter, node, data, function)
     wide = _broadcast(data.numbers, shape)
     layout = layout_of(emitter.pool, wide)
     table = np.broadcast_to(numbers, shape).transpose(layout.order).reshape(-1, layout.first.shape[1])
     if not (table == table[:1]).all():
-        raise Unfit("numbers of the file that differ from step to step")
+        if any(each.is_open for each in emitter.pool.entries_in(layout.first)):
+            raise Unfit("numbers of the file that differ from step to step")
+        samples = [table[layout.sample.ravel() == number] for number in range(emitter.pool.batch)]
+        if not all(np.array_equal(each, samples[0]) for each in samples):
+            raise Unfit("numbers of the file that differ from sample to sample")
+        flat = emitter.value(layout.first.reshape(1, -1), node)
+        made = _affine(emitter, node, kind, flat, np.ascontiguousarray(samples[0].reshape(-1)), swapped)
+        turned = emitter.value(emitter.pool.first(made).reshape(layout.first.shape), node)
+        return emitter.pool.count(layout.back(turned))
     value, row = emitter.value(layout.first, node), np.ascontiguousarray(table[0])
     return emitter.pool.count(layout.back(_affine(emitter, node, kind, value, row, swapped)))
+
+
+def shortest(numbers: Array) -> float:
+    """The number in a constant, of single precision the shortest one that is the same."""
+    number = numbers.reshape(()).item()
+    return float(str(np.float32(number))) if numbers.dtype == np.float32 else float(number)
 
 
 def _affine(emitter: Emitter, node: Node, kind: str, value: Entry, row: Array, swapped: bool) -> Entry:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +16,17 @@ from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import Value
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Numbers
 from rnnspec.interop.onnx_files.emitting import Function, numbered
-from rnnspec.interop.onnx_files.ids import Tables
 from rnnspec.interop.onnx_files.layer_values import Use
-from rnnspec.interop.onnx_files.layers import Layers
+from rnnspec.interop.onnx_files.layers import TWO_NUMBERS, Layers
 from rnnspec.interop.onnx_files.moving import Unfit, axis_of
 from rnnspec.interop.onnx_files.nodes import Node
 from rnnspec.interop.onnx_files.operations import Input
 
 HIDDEN = -1e4
-"""What is added to a product that a softmax leaves out, or more below 0."""
+"""What is put in the place of a product that a softmax leaves out, or more below 0."""
+
+NOTHING = -1e30
+"""What is added to a product that a softmax leaves out: beside it the product is nothing, so that it stands in its place."""
 
 ROWS = 16
 """Rows of a product over steps, each a sum of its own."""
@@ -36,14 +37,19 @@ HEADS = 64
 
 @frozen
 class Pairs:
-    """Products of queries and keys, times `scale`. `seen`: a condition of the keys; `soft`: whether a softmax was taken of them."""
+    """Products of queries and keys, times `scale`, plus `added`, a number of each key. `soft`: whether a softmax was taken of them."""
 
     queries: Entry
     keys: Entry
     scale: float = 1.0
     causal: bool = False
-    seen: Entry | None = None
+    added: Entry | None = None
     soft: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing was done to the products but scaling them."""
+        return not self.soft and self.added is None
 
 
 @frozen(eq=False)
@@ -58,9 +64,8 @@ class Block:
 class Products:
     """The products in a model, by the keys of their values."""
 
-    def __init__(self, layers: Layers, tables: Tables) -> None:
+    def __init__(self, layers: Layers) -> None:
         self.layers = layers
-        self.tables = tables
         self.pairs: dict[str, Pairs] = {}
         self.no_number: set[str] = set()
         """Values that say where a softmax has no numbers, which none has here."""
@@ -115,9 +120,10 @@ class Products:
             return None
         pool = self.layers.pool
         found: list[Block] = []
+        constants = pool.constants
         for numbers in data.numbers.reshape(-1, *data.shape[-2:]):
             place = pool.place(numbers)
-            constant = np.asarray([each.constant for each in pool.entries], np.bool_)[place]
+            constant = constants[place]
             own = np.unique(place[~constant])
             entry = pool.entries[int(own[0])] if len(own) == 1 else None
             if entry is None or entry.key not in self.pairs or numbers.shape != (entry.steps, entry.features):
@@ -134,17 +140,17 @@ class Products:
         entry = self.layers.pool.entries_in(np.asarray([number]))[0]
         return bool(self.layers.pool.known[entry.key][number - entry.base] <= HIDDEN)
 
-    def _changed(self, node: Node, block: Block, others: Sequence[Any], place: int) -> Entry | None:
+    def _changed(self, node: Node, block: Block, others: Sequence[Array | Elements | None], place: int) -> Entry | None:
         """What a node makes of products; `others`: the blocks of its other inputs. None for what isn't known of them."""
         entry, pairs = block.entry, self.pairs[block.entry.key]
-        other = next((each for each in others if each is not None), None)
+        other: Array | Elements | None = next((each for each in others if each is not None), None)
         if block.hidden is not None:
             entry, pairs = self._hidden(node, pairs, block.hidden)
         match node.op:
             case "Softmax" if not pairs.soft:
                 return self._with(self.layers.apply(entry, Function("softmax"), node), replace(pairs, soft=True))
-            case "Mul" | "Div" if isinstance(other, np.ndarray) and other.size == 1 and (node.op == "Mul" or place == 0) and not pairs.soft:
-                number = float(other.flat[0])
+            case "Mul" | "Div" if isinstance(other, np.ndarray) and other.size == 1 and place <= (node.op == "Mul") and pairs.is_plain:
+                number = float(other.reshape(()).item())
                 number = number if node.op == "Mul" else 1 / number
                 made = self.layers.apply(entry, numbered("times_number", number), node)
                 return self._with(made, replace(pairs, scale=pairs.scale * number))
@@ -154,16 +160,14 @@ class Products:
                 return None if table[~hidden].any() else self._hidden(node, pairs, hidden)[0] if hidden.any() else entry
             case "Add" if isinstance(other, Elements) and not pairs.soft:
                 added = self._of_keys(other, entry, node)
-                known = None if added is None else self.tables.values(added.key)
-                if added is None or known is None or not ((known == 0) | (known <= HIDDEN)).all():
-                    raise Unfit("a mask that is added to products, of which it isn't known that it is one")
-                return self._seen(node, pairs, self.layers.apply(added, numbered("is_more", HIDDEN / 2), node))
+                return None if added is None else self._added(node, pairs, added)
             case "Where" if place > 0 and isinstance(others[0], Elements) and not pairs.soft:
                 fill, condition = others[3 - place], self._of_keys(others[0], entry, node)
                 if condition is None or not isinstance(fill, np.ndarray) or not (fill <= HIDDEN).all():
                     return None
-                seen = condition if place == 1 else self.layers.apply(condition, numbered("number_minus", 1.0), node)
-                return self._seen(node, pairs, seen)
+                sides = (0.0, NOTHING) if place == 1 else (NOTHING, 0.0)
+                arguments: tuple[tuple[str, Value], ...] = tuple(zip(("one", "other"), sides, strict=True))
+                return self._added(node, pairs, self.layers.apply(condition, Function("one_or_other", arguments, TWO_NUMBERS), node))
             case "IsNaN" if pairs.soft:
                 made = self._unsaid(node, entry)
                 self.no_number.add(made.key)
@@ -190,10 +194,10 @@ class Products:
         made = replace(pairs, causal=True)
         return self._with(self._unsaid(node, self._dot(pairs, node)), made), made
 
-    def _seen(self, node: Node, pairs: Pairs, seen: Entry) -> Entry:
-        if pairs.seen is not None:
-            seen = self.layers.merge("Mul", [pairs.seen, seen], node)
-        return self._with(self._unsaid(node, self._dot(pairs, node)), replace(pairs, seen=seen))
+    def _added(self, node: Node, pairs: Pairs, added: Entry) -> Entry:
+        if pairs.added is not None:
+            added = self.layers.merge("Add", [pairs.added, added], node)
+        return self._with(self._unsaid(node, self._dot(pairs, node)), replace(pairs, added=added))
 
     def _dot(self, pairs: Pairs, node: Node) -> Entry:
         shape = pairs.queries.steps, pairs.keys.steps
@@ -249,25 +253,16 @@ class Products:
     def _attention(self, node: Node, pairs: Pairs, values: Entry) -> Entry:
         layers, width = self.layers, values.features
         queries = pairs.queries if pairs.scale == 1 else layers.apply(pairs.queries, numbered("times_number", pairs.scale), node)
-        keys, values = layers.sequence(pairs.keys, node), layers.sequence(values, node)
-        if pairs.seen is not None:
-            values = self._masked(node, values, layers.sequence(pairs.seen, node))
-        given = [layers.sequence(queries, node), values]
-        given += [keys] if keys.key != values.key else []
+        queries, keys, values = (layers.sequence(each, node) for each in (queries, pairs.keys, values))
+        if pairs.added is not None:  # a feature of the keys, which meets a feature of ones
+            first = layers.value(layers.pool.first(queries)[:, :1], node)
+            ones = layers.apply(first, Function("one_everywhere", (), "function one_everywhere(x) = where(x == x, 1, 1)\n"), node)
+            queries = layers.side_by_side([queries, ones], node)
+            keys = layers.side_by_side([keys, layers.sequence(pairs.added, node)], node)
+        given = [queries, values] + ([keys] if keys.key != values.key else [])
         arguments: dict[str, Value] = {"use_causal_mask": True} if pairs.causal else {}
-        shape = queries.steps, values.features
-        made = layers.add("Attention", arguments, given, shape, node, is_open=queries.is_open)
-        if width < values.features:
-            cut: dict[str, Value] = {"start": 0, "stop": width, "axis": -1}
-            made = layers.add("Slice", cut, [made], (made.steps, width), node, is_open=made.is_open)
+        made = layers.add("Attention", arguments, given, (queries.steps, width), node, is_open=queries.is_open)
         return made if made.steps > 1 or made.is_open else layers.add("Flatten", {}, [made], (1, width), node)
-
-    def _masked(self, node: Node, values: Entry, seen: Entry) -> Entry:
-        """Values under a mask: beside them stands the condition, so that a step is all 0 exactly where it isn't seen."""
-        layers = self.layers
-        both = layers.side_by_side([values, seen], node)
-        both = layers.weighted(seen, both, node)
-        return layers.add("Masking", {}, [both], (both.steps, both.features), node, is_open=both.is_open)
 
 
 def _block(given: Input, number: int, shape: tuple[int, ...]) -> Array | Elements | None:

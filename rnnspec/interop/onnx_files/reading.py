@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -35,17 +36,28 @@ def onnx_package(purpose: str) -> Any:
         raise ValueError(f"{purpose} by the package onnx, which isn't installed: pip install '{EXTRA}'") from None
 
 
-def read_nodes(path: Path) -> NodeGraph:
-    """The graph of a file. OSError if it can't be read, `ImportRefused` if it isn't sound, ValueError if `onnx` isn't installed."""
+def load_model(path: Path, content: bytes) -> tuple[Any, Any]:
+    """The `onnx` package, and the protobuf of a model; `ImportRefused` if it isn't sound, ValueError if `onnx` isn't installed."""
     onnx = onnx_package(f"{path}: ONNX files are read")
-    content = read_file(path, large_limit())
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's and the package's own classes, which share no name but this one
         raise _refused(path, "", f"it isn't a readable ONNX model: {' '.join(str(error).split())}") from None
     if not model.HasField("graph") or not model.graph.output:
         raise _refused(path, "", "it isn't an ONNX model: there is no graph with an output in it")
+    return onnx, model
+
+
+def read_nodes(path: Path) -> NodeGraph:
+    """The graph of a file. OSError if it can't be read, `ImportRefused` if it isn't sound, ValueError if `onnx` isn't installed."""
+    onnx, model = load_model(path, read_file(path, large_limit()))
     return _Reading(onnx, path, model).graph(model.graph, 0)
+
+
+def tensors_of(onnx: Any, path: Path, model: Any) -> dict[str, Array]:
+    """The tensors of a model's graph by name; `ImportRefused` for those that can't be read."""
+    reading = _Reading(onnx, path, model)
+    return {each.name: reading.tensor(each) for each in model.graph.initializer}
 
 
 def _refused(path: Path, place: str, reason: str) -> ImportRefused:
@@ -72,6 +84,10 @@ class _Reading:
         initializers = {each.name: self.tensor(each) for each in graph.initializer}
         inputs = tuple(self.input(each) for each in graph.input if each.name not in initializers)
         nodes = tuple(made for each in graph.node for made in self.expanded(self.node(each, self.opsets, depth), self.opsets, depth))
+        made = Counter([*(each.name for each in inputs), *initializers, *(name for each in nodes for name in each.outputs if name)])
+        twice = [name for name, count in made.items() if count > 1]
+        if twice:
+            raise _refused(self.path, f"value {twice[0]}", "it is made more than once")
         outputs = [self.input(each) for each in graph.output]
         shapes = {each.name: each.dimensions for each in outputs if each.dimensions is not None}
         return NodeGraph(graph.name, inputs, tuple(each.name for each in outputs), nodes, initializers, shapes)
@@ -82,7 +98,7 @@ class _Reading:
         if kind not in ("tensor_type", None):
             return SourceInput(value.name, str(kind).removesuffix("_type"), None)
         tensor = value.type.tensor_type
-        dimensions = tuple(each.dim_param or each.dim_value if each.WhichOneof("value") else "" for each in tensor.shape.dim)
+        dimensions = tuple(each.dim_param or (each.dim_value if each.dim_value > 0 else "") for each in tensor.shape.dim)
         return SourceInput(value.name, self.element(tensor.elem_type), dimensions if tensor.HasField("shape") else None)
 
     def element(self, number: int) -> str:
@@ -132,13 +148,13 @@ class _Reading:
             case kinds.INT:
                 return int(proto.i)
             case kinds.FLOAT:
-                return float(proto.f)
+                return _shortest(proto.f)
             case kinds.STRING:
                 return _text(proto.s)
             case kinds.INTS:
                 return tuple(int(each) for each in proto.ints)
             case kinds.FLOATS:
-                return tuple(float(each) for each in proto.floats)
+                return tuple(_shortest(each) for each in proto.floats)
             case kinds.STRINGS:
                 return tuple(_text(each) for each in proto.strings)
             case kinds.TENSOR:
@@ -191,6 +207,11 @@ def _domain(name: str) -> str:
 
 def _opsets(imports: Any) -> dict[str, int]:
     return {_domain(each.domain): int(each.version) for each in imports}
+
+
+def _shortest(number: float) -> float:
+    """A number of single precision as a person would write it: the shortest one that is the same."""
+    return float(str(np.float32(number)))
 
 
 def _text(content: bytes) -> str:

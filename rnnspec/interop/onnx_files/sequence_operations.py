@@ -11,6 +11,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.interop.graph.graph import Value
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Layout, layout_of
+from rnnspec.interop.onnx_files.emitting import numbered
 from rnnspec.interop.onnx_files.folding import axes_of
 from rnnspec.interop.onnx_files.functions import PLAIN
 from rnnspec.interop.onnx_files.layers import Layers
@@ -18,6 +19,7 @@ from rnnspec.interop.onnx_files.moving import Unfit, axis_of
 from rnnspec.interop.onnx_files.nodes import Node
 from rnnspec.interop.onnx_files.operations import (
     OPERATIONS,
+    SQUARE,
     Input,
     elements_of,
     feature_axes,
@@ -125,34 +127,73 @@ def _lengths(layers: Layers, node: Node, given: Sequence[Input], steps: int) -> 
     return False
 
 
-def _spatial(data: Elements) -> tuple[Elements, int]:
-    """(samples, features, steps) of a tensor whose other spatial axes have one element; how many spatial axes there are."""
+def _spatial(data: Elements, *kernels: tuple[int, ...]) -> tuple[Elements, tuple[int, int]]:
+    """(samples, features, steps) of a tensor whose other spatial axes have one element; the spatial axis, and how many there are.
+
+    `kernels`: of a convolution the kernel's spatial sizes, which must be 1 over the other axes.
+    """
     shape = data.shape
     if len(shape) < 3:
         raise Unfit(f"a tensor of {list(shape)}, which has no steps")
-    if any(size != 1 for size in shape[2:-1]):
-        raise Unfit(f"windows over {len(shape) - 2} axes of steps", "kernel_shape")
-    return Elements(data.numbers.reshape(shape[0], shape[1], shape[-1])), len(shape) - 2
+    long = [axis for axis, size in enumerate(shape[2:]) if size != 1 or any(kernel[axis] != 1 for kernel in kernels)]
+    if len(long) > 1:
+        raise Unfit(f"windows over {len(long)} axes of steps", "kernel_shape")
+    axis = long[0] if long else len(shape) - 3
+    return Elements(data.numbers.reshape(shape[0], shape[1], shape[2 + axis])), (axis, len(shape) - 2)
 
 
-def _from_steps(layers: Layers, entry: Entry, spatial: int) -> Elements:
-    """(samples, features, 1, ..., steps) of a sequence."""
+def _from_steps(layers: Layers, entry: Entry, spatial: tuple[int, int]) -> Elements:
+    """(samples, features, 1, ..., steps, 1, ...) of a sequence."""
+    axis, count = spatial
     whole = layers.pool.whole(entry).transpose(0, 2, 1)
-    return layers.pool.count(whole.reshape(*whole.shape[:2], *(1,) * (spatial - 1), whole.shape[2]))
+    shape = [1] * count
+    shape[axis] = whole.shape[2]
+    return layers.pool.count(whole.reshape(*whole.shape[:2], *shape))
 
 
 def _conv(layers: Layers, node: Node, given: Sequence[Input]) -> Sequence[Elements | None]:
-    data, spatial = _spatial(elements_of(given))
+    kernel = known_of(given, 1, "W")
+    data, spatial = _spatial(elements_of(given), kernel.shape[2:])
     layout = steps_first(layers, data, (0, 2, 1))
-    kernel, bias = known_of(given, 1, "W"), known_or_none(given, 2, "B")
-    if node.whole("group", 1) != 1:
-        raise Unfit(f"{node.whole('group', 1)} groups: Conv1D has one", "group")
-    if any(size != 1 for size in kernel.shape[2:-1]):
-        raise Unfit("a kernel over several axes of steps", "W")
+    bias = known_or_none(given, 2, "B")
     windows = windows_of(node, kernel.shape[2:], spatial, len(layout.first))
-    flat = kernel.reshape(kernel.shape[0], kernel.shape[1], kernel.shape[-1])
+    flat = _ungrouped(kernel.reshape(kernel.shape[0], kernel.shape[1], kernel.shape[2 + spatial[0]]), node, data.shape[1], layers)
     made = convolution(layers, layers.value(layout.first, node), flat, bias, windows, node)
     return [_from_steps(layers, made, spatial)]
+
+
+def _ungrouped(kernel: Array, node: Node, features: int, layers: Layers) -> Array:
+    """The kernel over all features, (filters, features, size), with zeros between groups."""
+    groups = node.whole("group", 1)
+    if groups < 1 or kernel.shape[0] % groups or kernel.shape[1] * groups != features:
+        raise Unfit(f"a kernel of {list(kernel.shape)} for {features} features in {groups} groups", "group")
+    if groups == 1:
+        return kernel
+    layers.notes[f"{node.place}: its {groups} groups are one kernel with zeros between them, which training would fill"] = None
+    filters, inner, size = kernel.shape
+    wide = np.zeros((filters, features, size), kernel.dtype)
+    for group in range(groups):
+        rows = slice(group * filters // groups, (group + 1) * filters // groups)
+        wide[rows, group * inner : (group + 1) * inner] = kernel[rows]
+    return wide
+
+
+def _instance_norm(layers: Layers, node: Node, given: Sequence[Input]) -> Sequence[Elements | None]:
+    """Each feature of a sequence less its mean over the steps, over its deviation."""
+    data = elements_of(given)
+    if data.numbers.ndim != 3:
+        raise Unfit(f"a tensor of {list(data.shape)}, where it has (samples, features, steps)")
+    layout = steps_first(layers, data, (0, 2, 1))
+    value = layers.sequence(layers.value(layout.first, node), node)
+
+    def mean(entry: Entry) -> Entry:
+        return layers.add("GlobalAveragePooling1D", {}, [entry], (1, entry.features), node, is_open=False)
+
+    centred = layers.merge("Sub", [value, mean(value)], node)
+    variance = layers.apply(mean(layers.apply(centred, SQUARE, node)), numbered("plus_number", node.number("epsilon", 1e-5)), node)
+    scaled = layers.merge("Div", [centred, layers.apply(variance, PLAIN["Sqrt"], node)], node)
+    made = layers.affine(scaled, known_of(given, 1, "scale"), known_of(given, 2, "B"), node)
+    return [layers.pool.count(layout.back(made))]
 
 
 def _pool(layers: Layers, node: Node, given: Sequence[Input]) -> Sequence[Elements | None]:
@@ -271,6 +312,7 @@ LAYER_OPERATIONS: Mapping[str, LayerHandler] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _global_pool),
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"), _reduced),
     "Conv": _conv,
+    "InstanceNormalization": _instance_norm,
     "BatchNormalization": _batch_norm,
     "OneHot": _one_hot,
     "Softmax": _softmax,

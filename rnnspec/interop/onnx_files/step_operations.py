@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.interop.onnx_files.choices import outputs_of
+from rnnspec.interop.onnx_files.choices import composed, outputs_of
 from rnnspec.interop.onnx_files.elements import Elements, Entry, layout_of
 from rnnspec.interop.onnx_files.emitting import Function
 from rnnspec.interop.onnx_files.equations import ATOM, LOWEST, PRODUCT, SUM
@@ -36,7 +36,7 @@ def _conv(steps: Steps, node: Node, given: Sequence[Input]) -> Sequence[Elements
     if len(shape) < 3 or shape[0] != steps.pool.batch or any(size != 1 for size in (*shape[2:-1], *kernel.shape[2:-1])):
         raise Unfit(f"windows over a tensor of {list(shape)}: they go over one axis", "kernel_shape")
     spatial, channels, length = len(shape) - 2, shape[1], shape[-1]
-    windows = windows_of(node, kernel.shape[2:], spatial, length)
+    windows = windows_of(node, kernel.shape[2:], (spatial - 1, spatial), length)
     groups = node.whole("group", 1)
     flat = kernel.reshape(kernel.shape[0], kernel.shape[1], kernel.shape[-1])
     if flat.shape[1] * groups != channels or flat.shape[0] % groups:
@@ -232,5 +232,8 @@ def step_outputs(steps: Steps, node: Node, given: Sequence[Input]) -> Sequence[E
     """The outputs of a node of one step; None for an operation that there isn't."""
     if node.domain:
         return None
+    sums = composed(steps, node, given, lambda other, values: step_outputs(steps, other, values))
+    if sums is not None:
+        return sums
     special = STEP_OPERATIONS.get(node.op)
     return special(steps, node, given) if special is not None else outputs_of(steps, node, given)

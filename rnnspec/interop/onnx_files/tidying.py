@@ -76,7 +76,20 @@ def _join(first: Use, second: Use) -> Use | None:
         if scale is None and shift is not None:
             arguments = {**first.arguments, "use_bias": True}
             return replace(first, arguments=arguments, outputs=outputs, weights={**first.weights, "bias": shift})
+    if second.affine is not None and first.layer == "LayerNormalization" and first.arguments.get("center") is False:
+        scale, shift = _both((first.weights.get("gamma"), None), second.affine)
+        weights = {name: array for name, array in (("gamma", scale), ("beta", shift)) if array is not None}
+        arguments = {**first.arguments, "scale": scale is not None, "center": shift is not None}
+        return replace(first, arguments=arguments, outputs=outputs, weights=weights)
     if second.layer == "Activation" and plain and second.affine is None:
+        match second.arguments["activation"]:
+            case Word("plus_number", (("number", float(number)),)) if first.arguments.get("use_bias") is False:
+                bias = np.full(first.weights["kernel"].shape[-1], number, first.weights["kernel"].dtype)
+                return replace(
+                    first, arguments={**first.arguments, "use_bias": True}, outputs=outputs, weights={**first.weights, "bias": bias}
+                )
+            case _:
+                pass
         return replace(first, arguments={**first.arguments, "activation": second.arguments["activation"]}, outputs=outputs)
     sequences = first.arguments.get("return_sequences") is True and "units" in first.arguments and first.layer != "Backwards"
     if second.layer == "Last" and sequences and not first.arguments.get("go_backwards"):

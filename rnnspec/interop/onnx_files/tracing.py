@@ -19,7 +19,7 @@ from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, renamed
 Known: TypeAlias = "Array | Elements | None"
 """A value while a graph is walked; None for one that can't be said, which was told."""
 
-Compute: TypeAlias = "Callable[[Node, Sequence[Known]], Sequence[Elements | None] | None]"
+Compute: TypeAlias = "Callable[[Node, Sequence[Known]], Sequence[Known] | None]"
 """The outputs of a node of values that aren't known; None for an operation that there isn't."""
 
 CONDITIONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not", "IsNaN", "IsInf"})
@@ -46,13 +46,15 @@ class Tracer:
         self.findings = findings
         self.values: dict[str, Known] = {**graph.initializers, **given}
         self.makers: dict[str, Node] = {}
+        self.inputs = tuple(given)
         self.kinds: dict[str, str] = {each.name: kind_of(each.element) for each in graph.inputs}
         """Numpy's kinds of values that aren't known, where they aren't floats."""
         self.branches = 0
         self.nodes = 0
-        self._take(graph.nodes)
+        self.take(graph.nodes)
 
-    def _take(self, nodes: Sequence[Node]) -> None:
+    def take(self, nodes: Sequence[Node]) -> None:
+        """More nodes that values may come from."""
         self.nodes += len(nodes)
         if self.nodes > NODE_LIMIT:
             raise Unfit(f"more than {NODE_LIMIT:,} nodes")
@@ -97,9 +99,14 @@ class Tracer:
             if node.op == "If" and not node.domain:
                 self._branch(node, given[0])
                 return
+            if any(isinstance(each, np.ndarray) and each.dtype.kind in "OSU" and each.size for each in given):
+                raise Unfit("it takes texts, and a model computes with numbers")
             outputs: Sequence[Known] = self._outputs(node, given)
         except Unfit as error:
             self.findings.add(node.place, error.attribute, str(error))
+            outputs = []
+        except (ValueError, IndexError) as error:  # numpy's, of shapes that don't fit
+            self.findings.add(node.place, "", " ".join(str(error).split()))
             outputs = []
         kind = self._kind(node)
         for place, name in enumerate(node.outputs):
@@ -117,7 +124,7 @@ class Tracer:
 
     def _outputs(self, node: Node, given: Sequence[Known]) -> Sequence[Known]:
         known = [each for each in given if not isinstance(each, Elements)]
-        if not node.domain and len(known) == len(given):
+        if not node.domain and len(known) == len(given) and node.op not in ("Loop", "Scan"):
             found = folded(node, known)
             if found is None:
                 raise Unfit("the operation isn't computed when a file is read")
@@ -143,7 +150,8 @@ class Tracer:
     def _branch(self, node: Node, condition: Known) -> None:
         """The nodes of the branch that a known condition chooses, under names of their own."""
         if not isinstance(condition, np.ndarray) or condition.size != 1:
-            reason = "its condition isn't known: fix the input that it comes from, --input name=value"
+            fixed = ", ".join(f"--input {name}=value" for name in self._origins(node.input(0)))
+            reason = f"its condition isn't known: fix the input that it comes from, {fixed}"
             self.findings.add(node.place, "cond", reason)
             self.values |= {name: None for name in node.outputs if name}
             return
@@ -154,10 +162,20 @@ class Tracer:
         inside = {name for each in chosen.nodes for name in each.outputs if name} | chosen.initializers.keys()
         names = {name: f"{node.name or node.output(0)}/{self.branches}/{name}" for name in inside}
         self.values |= {names[name]: array for name, array in chosen.initializers.items()}
-        self._take([renamed(each, names, {}) for each in chosen.nodes])
+        self.take([renamed(each, names, {}) for each in chosen.nodes])
         for name, inner in zip(node.outputs, chosen.outputs, strict=True):
             if name:
                 self.makers[name] = Node("Identity", "", "", (names.get(inner, inner),), (name,), {}, node.opset)
+
+    def _origins(self, wanted: str) -> list[str]:
+        """The inputs that a value comes from."""
+        stack, seen = [wanted], dict.fromkeys([wanted])
+        while stack:
+            node = self.makers.get(stack.pop())
+            new = [name for name in (node.read if node is not None else ()) if name not in seen]
+            seen |= dict.fromkeys(new)
+            stack += new
+        return [name for name in self.inputs if name in seen]
 
     def _moved(self, node: Node, given: Sequence[Known]) -> Sequence[Known] | None:
         """The outputs of a node that moves elements, or asks for shapes; None for one that computes."""
@@ -199,5 +217,6 @@ class Tracer:
         except Unfit:
             raise
         except (ValueError, TypeError, IndexError) as error:
-            raise Unfit(" ".join(str(error).split())) from None
+            advice = "; if it was made for sizes of its own, fix them: --input AXIS=SIZE" if node.op in ("Reshape", "Expand") else ""
+            raise Unfit(" ".join(str(error).split()) + advice) from None
         return [pool.count(np.asarray(each, np.int64)) for each in found]

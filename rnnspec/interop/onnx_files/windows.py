@@ -47,17 +47,21 @@ class Windows:
         return self.pads == (self.extent - 1, 0) and self.extent > 1
 
 
-def windows_of(node: Node, kernel_shape: tuple[int, ...], spatial: int, steps: int) -> Windows:
-    """The windows of a node over the last axis; `spatial`: how many axes it has, of which the others must be of one element."""
+def windows_of(node: Node, kernel_shape: tuple[int, ...], spatial: tuple[int, int], steps: int) -> Windows:
+    """The windows of a node over one axis; `spatial`: which one, and how many there are, of which the others are of one element."""
+    axis, count = spatial
     shape = node.wholes("kernel_shape") or kernel_shape
-    strides = node.wholes("strides") or (1,) * spatial
-    dilations = node.wholes("dilations") or (1,) * spatial
-    pads = node.wholes("pads") or (0,) * (2 * spatial)
-    if {len(shape), len(strides), len(dilations), len(pads) // 2} != {spatial}:
-        raise Unfit(f"a kernel of {list(shape)} over {spatial} axes", "kernel_shape")
+    strides = node.wholes("strides") or (1,) * count
+    dilations = node.wholes("dilations") or (1,) * count
+    pads = node.wholes("pads") or (0,) * (2 * count)
+    if {len(shape), len(strides), len(dilations), len(pads) // 2} != {count}:
+        raise Unfit(f"a kernel of {list(shape)} over {count} axes", "kernel_shape")
     if min((*shape, *strides, *dilations)) < 1 or min(pads) < 0:
         raise Unfit(f"{list(shape)}, {list(strides)}, {list(dilations)} and {list(pads)} make no windows", "kernel_shape")
-    size, stride, dilation = shape[-1], strides[-1], dilations[-1]
+    others = [place for place in range(count) if place != axis]
+    if any(shape[place] != 1 or pads[place] or pads[count + place] for place in others):
+        raise Unfit("windows over several axes", "kernel_shape")
+    size, stride, dilation = shape[axis], strides[axis], dilations[axis]
     auto = node.text("auto_pad", "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         missing = max(0, (-(-steps // stride) - 1) * stride + (size - 1) * dilation + 1 - steps)
@@ -66,7 +70,7 @@ def windows_of(node: Node, kernel_shape: tuple[int, ...], spatial: int, steps: i
     elif auto == "VALID":
         around = (0, 0)
     else:
-        around = pads[spatial - 1], pads[-1]
+        around = pads[axis], pads[count + axis]
     found = Windows(size, stride, dilation, around)
     if found.count(steps) < 1:
         raise Unfit(f"a sequence of {steps} steps has no window of {found.extent}")

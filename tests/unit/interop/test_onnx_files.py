@@ -18,7 +18,7 @@ from rnnspec.cli.import_ import import_
 from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import ReaderOptions
 from rnnspec.interop.graph.refusals import ImportRefused
-from rnnspec.interop.onnx_files import moving, reading
+from rnnspec.interop.onnx_files import loops, moving, reading
 from rnnspec.interop.onnx_files.nodes import Node as PlainNode
 from rnnspec.interop.onnx_files.nodes import NodeGraph, SourceInput, pruned
 from rnnspec.interop.onnx_files.reader import OnnxReader
@@ -78,6 +78,47 @@ def _doubled() -> Any:
     return model([*nodes, node("Add", ["x", "a60"], ["y"])], ROW, ["y"], {"a0": np.zeros((2, 3), np.float32)})
 
 
+def _loop(*more: Any, going: str = "going", limit: int | None = 5) -> Any:
+    """A loop over x, (5, batch, 3), that adds up its steps; `more`: nodes in its body."""
+    inner = [
+        helper.make_node("Gather", ["x", "i"], ["row"], axis=0, name="get"),
+        helper.make_node("Add", ["h", "row"], ["h_out"]),
+        helper.make_node("Identity", ["going"], ["same"]),
+        *more,
+    ]
+    inputs = [info("i", [], np.int64), info("going", [], np.bool_), info("h", None)]
+    outputs = [info("same" if going == "going" else going, [], np.bool_), info("h_out", None)]
+    body = helper.make_graph(inner, "body", inputs, outputs)
+    given = ["" if limit is None else "limit", "yes", "zero"]
+    constants = {"limit": np.array(limit or 0), "yes": np.array(True), "zero": np.zeros((2, 3), np.float32), "one": np.array(1)}
+    return model([node("Loop", given, ["y"], body=body)], [info("x", [5, 2, 3])], ["y"], constants)
+
+
+def _scan(states: int, sequences: int, outputs: int) -> Any:
+    names = [f"a{place}" for place in range(states + sequences)]
+    inner = [helper.make_node("Relu", [names[-1]], [f"b{place}"]) for place in range(outputs)]
+    body = helper.make_graph(inner, "body", [info(name, None) for name in names], [info(f"b{place}", None) for place in range(outputs)])
+    nodes = [node("Scan", ["zero"] * states + ["x"] * sequences, ["y"], body=body, num_scan_inputs=sequences)]
+    return model(nodes, [info("x", ["time", 2, 3])], ["y"], {"zero": np.zeros((2, 3), np.float32)})
+
+
+def _sparse() -> Any:
+    made = _one("Relu")
+    values = numpy_helper.from_array(np.ones(1, np.float32), "sparse")
+    made.graph.sparse_initializer.append(helper.make_sparse_tensor(values, numpy_helper.from_array(np.zeros(1, np.int64)), [3]))
+    return made
+
+
+def _words(*words: str) -> Any:
+    return helper.make_tensor("words", TensorProto.STRING, [len(words)], [each.encode() for each in words])
+
+
+def _strings() -> Any:
+    made = model([node("Equal", ["x", "words"], ["y"])], ROW, ["y"])
+    made.graph.initializer.append(_words("a", "b", "c"))
+    return made
+
+
 HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "cycle": (_cycle, "node the_.* waits for its own result: the graph has a cycle"),
     "functions": (_nested_functions, "it has more than 3,000 nodes"),
@@ -96,7 +137,37 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "domain": (lambda: model([helper.make_node("Fast", ["x"], ["y"], domain="com.x")], ROW, ["y"], domains=["com.x"]), "com.x.Fast"),
     "constant output": (lambda: model([node("Relu", ["c"], ["y"])], ROW, ["y"], {"c": np.zeros(3)}), "output y: it is the same"),
     "open features": (lambda: model([node("Relu", ["x"], ["y"])], [info("x", ["a", "b", "c"])], ["y"]), "can't be rows or sequences"),
-    "ids": (lambda: model([node("Neg", ["x"], ["y"])], [info("x", ["n", "t"], np.int64)], ["y"]), "looked up in a table"),
+    "endless loop": (lambda: _loop(limit=None), "it is repeated more than 100 times"),
+    "loop of other steps": (lambda: _loop(limit=3), "the_loop .* it is repeated 3 times, over 5 steps"),
+    "loop that stops itself": (
+        lambda: _loop(
+            helper.make_node("ReduceMax", ["h_out"], ["m"], keepdims=0), helper.make_node("Less", ["m", "m"], ["go"]), going="go"
+        ),
+        "whether it goes on is computed when the model runs",
+    ),
+    "scan without sequences": (lambda: _scan(1, 0, 1), "a scan over 0 sequences of 1 inputs"),
+    "scan of few results": (lambda: _scan(2, 1, 1), "its body gives 1 values for 1"),
+    "made twice": (
+        lambda: model([node("Relu", ["x"], ["y"]), node("Abs", ["x"], ["y"])], ROW, ["y"]),
+        "value y: it is made more than once",
+    ),
+    "sparse": (_sparse, "sparse initializers aren't read"),
+    "strings": (_strings, r"the_equal \(Equal\): it takes texts"),
+    "shapes": (lambda: _one("Add", np.zeros(4, np.float32)), r"the_add \(Add\): shape mismatch"),
+    "string input": (lambda: model([node("Identity", ["x"], ["y"])], [info("x", ["n", 3], np.object_)], ["y"]), "input x: it takes"),
+    "absurd input": (lambda: model([node("Relu", ["x"], ["y"])], [info("x", ["n", 2**60])], ["y"]), "larger than what is followed"),
+    "attention by features": (
+        lambda: model(
+            [node("Transpose", ["z"], ["turned"], perm=[0, 2, 1]), node("MatMul", ["x", "turned"], ["y"])],
+            [info("x", ["batch", "time", 3]), info("z", ["batch", "steps", 3])],
+            ["y"],
+        ),
+        "products with every step of a sequence, which no layer but Attention has",
+    ),
+    "ids": (
+        lambda: model([node("Neg", ["x"], ["y"])], [info("x", ["n", "t"], np.int64)], ["y"]),
+        "of the numbers in x, and no table tells how many",
+    ),
 }
 
 
@@ -105,6 +176,7 @@ def test_a_hostile_graph_is_refused(what: str, tmp_path: Path, monkeypatch: pyte
     """With lower limits, which are reached sooner."""
     monkeypatch.setattr(reading, "NODE_LIMIT", 3_000)
     monkeypatch.setattr(moving, "SIZE_LIMIT", 2**16)
+    monkeypatch.setattr(loops, "MOST_STEPS", 100)
     make, wanted = HOSTILE[what]
     with pytest.raises(ImportRefused, match=wanted):
         read(saved(tmp_path, make()))
