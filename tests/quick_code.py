@@ -14,12 +14,12 @@ from rnnspec.kernel.target import Target
 from rnnspec.runtime.native.jit import ObjectCode
 from rnnspec.runtime.storage.object_cache import ObjectCache
 
-FULLY = 4
+FULLY = 8
 """Of so many modules one is optimised as for a user."""
 
 
 class QuickCpu(LlvmCpu):
-    """LLVM's passes run as ever; after them its back end makes plain code of all modules but every fourth, which their text decides.
+    """LLVM's passes run as ever; after them its back end makes plain code of all modules but every eighth, which their text decides.
 
     Half of a test's time is LLVM's, and most of that its back end's. What it does changes no bit of a result: the text has no
     operations that it may reorder or fuse.
