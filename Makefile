@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check fuzz soak interop browser bench bench-peers imported clean
+.PHONY: demo test test-all tests check fuzz soak interop browser bench bench-peers imported clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,12 +14,16 @@ demo: $(VENV)/.installed
 	$(BIN)/rnnspec train examples/japanese_vowels.rnn --data $(DATA) -o build/vowels.rnnc --seed 0
 	$(BIN)/rnnspec predict build/vowels.rnnc --data $(DATA) --show 9
 
-test: check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+# What `check` finds is told while the tests run: pyright keeps one core busy for most of a minute.
+test: $(VENV)/.installed-test
+	$(MAKE) --no-print-directory --jobs=2 check tests
 
-# All cases of the tests of which `make test` takes a part.
-test-all: check
-	RNNSPEC_TEST_ALL=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+# All cases of the tests of which `make test` takes a part, with all code optimised as for a user.
+test-all: export RNNSPEC_TEST_ALL := 1
+test-all: test
+
+tests: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check --quiet
@@ -30,13 +34,13 @@ check: $(VENV)/.installed-test
 # is printed as small as it can be made. SEED=... repeats a run.
 MODELS := 2000
 fuzz: $(VENV)/.installed-test
-	FUZZ_MODELS=$(MODELS) $(BIN)/python -m pytest -q --hypothesis-profile fuzz $(if $(SEED),--hypothesis-seed $(SEED)) \
+	RNNSPEC_TEST_ALL=1 FUZZ_MODELS=$(MODELS) $(BIN)/python -m pytest -q --hypothesis-profile fuzz $(if $(SEED),--hypothesis-seed $(SEED)) \
 	    tests/property/test_drawn_models.py tests/property/test_hostile_models.py tests/property/test_drawn_losses.py
 
 # Interrupts, kills, forks and other threads at any moment, SOAK times as often as the tests have them; 200 killed trainings at most.
 SOAK := 63
 soak: $(VENV)/.installed-test
-	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
+	RNNSPEC_TEST_ALL=1 SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
 
 # Tests with other frameworks, in build/interop; those whose framework isn't there are named. FRAMEWORKS="torch==2.13.0" for one alone.
 FRAMEWORKS := jax keras torch

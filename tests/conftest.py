@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import Phase, settings
 
+from tests.quick_code import make_code_quickly
 from tests.thorough import ALL
 
 settings.register_profile("rnnspec", derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
@@ -24,7 +27,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore interrupts
     config.addinivalue_line("markers", "every(n): of so many cases of a test `make test` takes one; `make test-all` takes all")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Searches for garbage needn't go through the tests themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -57,7 +68,7 @@ def regenerate(request: pytest.FixtureRequest) -> bool:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compiled objects of a run stay in the run, for all its workers: neither read from nor left in the user's cache.
 
-    Tests of several threads say how many; for the others half of the code needn't be compiled.
+    Tests of several threads say how many; for the others half of the code needn't be compiled. What is compiled is compiled quickly.
     Processes that tests start keep what Python compiles of their modules, as they do for a user.
     """
     with pytest.MonkeyPatch.context() as patch:
@@ -65,4 +76,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("RNNSPEC_THREADS", "1")
         base = tmp_path_factory.getbasetemp()
         patch.setenv("RNNSPEC_CACHE", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
+        if not ALL:
+            make_code_quickly(patch)
         yield

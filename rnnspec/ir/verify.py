@@ -66,12 +66,13 @@ PARAMETER_ROLES = (Role.INPUT, Role.STATE, Role.MASK, Role.DUE, Role.WEIGHT, Rol
 RESULT_ROLES = (Role.OUTPUT, Role.STATE, Role.UPDATE, Role.RESIDUAL, Role.GRADIENT)
 
 
-def verify(module: Module) -> None:
-    """Raises `InternalError` at the first broken rule, with the operation's text."""
+def verify(module: Module, before: Sequence[Function] = ()) -> None:
+    """Raises `InternalError` at the first broken rule, with the operation's text. `before`: functions that were verified already."""
     names = [function.name for function in module.functions]
     require(len(set(names)) == len(names), lambda: f"module {module.name} has two functions of one name")
     for function in module.functions:
-        verify_function(function)
+        if function not in before:
+            verify_function(function)
 
 
 def verify_function(function: Function) -> None:

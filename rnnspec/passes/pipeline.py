@@ -1,4 +1,4 @@
-"""The pass pipeline: passes in order, with verification before the first and after each."""
+"""The pass pipeline: passes in order, with verification before the first and after each, of what it has changed."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Pipeline:
             raise KeyError(after)
         verify(module)
         for label, step in zip(self.stages, self.passes, strict=True):
-            module = step.run(module)
+            before, module = module.functions, step.run(module)
             try:
-                verify(module)
+                verify(module, before)
             except InternalError as error:
                 raise InternalError(f"after {label}: {error.args[0]}") from None
             if label == after:

@@ -14,6 +14,7 @@ import pytest
 
 from docs.generate import ROOT
 from tests.docs.markdown import blocks
+from tests.e2e.conftest import Workplace
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = [
@@ -80,7 +81,7 @@ def test_the_commands_run(folder: Path) -> None:
     shown: dict[str, str] = {}
     for line in COMMANDS:
         _, name, *arguments = shlex.split(line)
-        shown[name] = run(sys.executable, "-m", "rnnspec", name, *arguments, *(["--epochs", "2"] if name == "train" else []), cwd=folder)
+        shown[name] = Workplace(folder).succeeds(name, *arguments, *(["--epochs", "2"] if name == "train" else [])).out
     assert "92,209" in shown["check"]
     assert "scan" in shown["inspect"]
     assert re.match(r"test accuracy 0\.\d+\n", shown["train"])

@@ -5,16 +5,50 @@ A line in is the arguments, the folder, the environment and where the two stream
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 import traceback
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
+import typer
+
+import rnnspec
 from rnnspec.cli import main
 from rnnspec.driver import commands
 
-WARM = "model Warm { input x: float[3] Dense(1) }"
+WARM = """model Warm {
+    input x: float[time, 3]
+    LSTM(2)
+    Dense(1)
+    train { loss = mse optimizer = SGD(learning_rate = 0.1) }
+}
+"""
+
+ELSEWHERE = ("__main__", "estimators", "frameworks", "jax", "keras", "sklearn", "torch")
+"""Modules that no command loads: most are for programs of other frameworks."""
+
+
+def load() -> None:
+    """All that a command may import, so that no fork does."""
+    for module in walk_packages(rnnspec.__path__, "rnnspec."):
+        if module.name.split(".")[1] not in ELSEWHERE:
+            import_module(module.name)
+    for name in ("llvmlite.binding", "safetensors.numpy", "typer.rich_utils"):
+        import_module(name)
+    command = typer.Typer(add_completion=False)
+    command.command()(takes)
+    command(["x"], standalone_mode=False)
+    commands.check(WARM)
+    gc.freeze()
+
+
+def takes(file: Path) -> None:
+    """A command with an argument to convert, for which typer imports more."""
 
 
 def run(request: dict[str, Any]) -> None:
@@ -39,7 +73,7 @@ def run(request: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    commands.check(WARM)
+    load()
     replies = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         child = os.fork()

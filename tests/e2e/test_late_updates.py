@@ -108,6 +108,7 @@ def bits(arrays: list[Array]) -> list[bytes]:
     return [array.tobytes() for array in arrays]
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("dtype", "width"), [("float32", 50), ("float64", 27)])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_late_updates_are_those_made_at_once_bit_for_bit(name: str, dtype: str, width: int, tmp_path: Path) -> None:

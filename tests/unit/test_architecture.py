@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,8 @@ MODULES = {
 }
 
 
-def imports(name: str) -> Iterator[Import]:
+@cache
+def imports(name: str) -> tuple[Import, ...]:
     def walk(node: ast.AST, late: bool, typing: bool) -> Iterator[Import]:
         match node:
             case ast.Import():
@@ -201,7 +203,7 @@ def imports(name: str) -> Iterator[Import]:
                 for child in ast.iter_child_nodes(node):
                     yield from walk(child, late, typing)
 
-    yield from walk(ast.parse(MODULES[name].read_text(encoding="utf-8")), False, False)
+    return tuple(walk(ast.parse(MODULES[name].read_text(encoding="utf-8")), False, False))
 
 
 def room(name: str) -> str:

@@ -79,18 +79,22 @@ def code_bytes(object_code: bytes) -> int:
 
 
 class Machine:
-    """LLVM's back end for one target."""
+    """LLVM's back end for one target; `level`: how much it does for every module, of 3 at most, None for `level_for`."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, level: int | None = None) -> None:
         import llvmlite.binding as llvm
 
         self._llvm = llvm
         self._target = target
+        self._level = level
 
     @property
     def identity(self) -> str:
         """The facts that object bytes depend on beyond the text and the target: LLVM's version, and the passes and levels in use."""
         return " ".join([".".join(map(str, self._llvm.llvm_version_info)), *PASSES, str(LONGEST), str(FAR_TOO_LONG)])
+
+    def _for(self, text: str) -> TargetMachine:
+        return self._machine(level_for(text) if self._level is None else self._level)
 
     def _machine(self, level: int) -> TargetMachine:
         target = self._target
@@ -102,11 +106,11 @@ class Machine:
 
     def object_code(self, text: str) -> bytes:
         """The object file of a text, optimised; InternalError if LLVM refuses the text."""
-        return in_llvm(lambda: bytes(self._machine(level_for(text)).emit_object(self._optimised(text))))
+        return in_llvm(lambda: bytes(self._for(text).emit_object(self._optimised(text))))
 
     def assembly(self, text: str) -> str:
         """The assembly of a text, optimised; InternalError if LLVM refuses the text."""
-        return in_llvm(lambda: str(self._machine(level_for(text)).emit_assembly(self._optimised(text))))
+        return in_llvm(lambda: str(self._for(text).emit_assembly(self._optimised(text))))
 
     def _optimised(self, text: str) -> ModuleRef:
         llvm = self._llvm

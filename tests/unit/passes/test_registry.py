@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from rnnspec.driver.tensor_ir import ir_of_bytes, list_passes, read_ir, run_pass
 from rnnspec.ir.ops import Module
 from rnnspec.ir.parser import parse_module
 from rnnspec.passes.accumulate import Accumulate
+from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.differentiate import Differentiate
 from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
 from rnnspec.passes.fold_tables import FoldTables
@@ -180,3 +181,21 @@ def test_a_pass_that_breaks_a_rule_is_a_bug() -> None:
 
     with pytest.raises(InternalError, match=r"after breaking: module .* has two functions of one name"):
         Pipeline((Breaking(),)).run(parse_module((GOLDEN / "differentiate" / "dense.before.ir").read_text(encoding="utf-8")))
+
+
+def test_only_the_functions_that_a_pass_has_changed_are_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To verify a function takes longer than most passes, of which most leave most functions as they are."""
+
+    @dataclass(frozen=True)
+    class Shortening:
+        name: ClassVar[str] = "shortening"
+
+        def run(self, module: Module) -> Module:
+            forward, backward = module.functions
+            return replace(module, functions=(forward, replace(backward, results=backward.results[:-1])))
+
+    verified: list[str] = []
+    monkeypatch.setattr("rnnspec.ir.verify.verify_function", lambda function: verified.append(function.name))
+    module = parse_module((GOLDEN / "differentiate" / "dense.after.ir").read_text(encoding="utf-8"))
+    Pipeline((Canonicalize(), Canonicalize(), Shortening())).run(Canonicalize().run(module))
+    assert verified == ["forward", "backward", "backward"]
