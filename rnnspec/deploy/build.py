@@ -25,7 +25,7 @@ from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
 from rnnspec.deploy.step_library import StepLibrary, reference, step_library
 from rnnspec.deploy.texts import texts
-from rnnspec.deploy.wasm_link import link
+from rnnspec.deploy.wasm_link import link_module
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
@@ -120,7 +120,8 @@ def build(
     layout = step_layout(compilation.signature, _prefix(name, compilation))
     given = _checked_steps(layout)
     libraries = [step_library(compilation, saved.weights, layout, machine) for machine in machines]
-    modules = {each.target.name: link(each.object_code, each.symbols).content for each in libraries if each.target.object_format == "Wasm"}
+    linkable = [each for each in libraries if each.target.object_format == "Wasm"]
+    modules = {each.target.name: link_module(each.object_code, each.symbols).content for each in linkable}
     reports = tuple(_report(compilation, layout, library, modules.get(library.target.name)) for library in libraries)
     with _new_folder(Path(folder)) as inside:
         for library in libraries:

@@ -15,7 +15,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.deploy.step_layout import StepLayout, step_layout
 from rnnspec.deploy.step_library import reference, step_library
 from rnnspec.deploy.wasm_format import MAGIC, Reader, Section, SectionKind, listed, module, number, padded, sections, signed
-from rnnspec.deploy.wasm_link import link
+from rnnspec.deploy.wasm_link import link_module
 from rnnspec.diagnostics import InternalError
 from rnnspec.driver.compilation import compilation_of
 from rnnspec.kernel.build_targets import BUILD_TARGETS
@@ -225,7 +225,7 @@ def test_a_small_module(built: Path) -> None:
     compilation = compilation_of(SMALL)
     weights = dict(rnnspec.compile(SMALL, seed=3).weights)
     library = step_library(compilation, weights, step_layout(compilation.signature, "m"), BUILD_TARGETS["wasm32-simd"])
-    linked = link(library.object_code, library.symbols)
+    linked = link_module(library.object_code, library.symbols)
     assert linked.content == content
     assert linked.stack == 160 <= stack
 
@@ -299,7 +299,7 @@ def test_objects_that_need_others_are_a_bug(text: str, message: str) -> None:
     backend = compilation_of(SMALL).backend
     code = backend.assemble(f'target triple = "{target.triple}"\n{text}\n', target)
     with pytest.raises(InternalError, match=message):
-        link(code, ["m"])
+        link_module(code, ["m"])
 
 
 def test_the_stack_is_that_of_the_deepest_calls() -> None:
@@ -310,7 +310,7 @@ def test_the_stack_is_that_of_the_deepest_calls() -> None:
     )
     target = BUILD_TARGETS["wasm32"]
     text = f'target triple = "{target.triple}"\n{leaf.format("a", 64)}{leaf.format("b", 160)}{calls}\n'
-    linked = link(compilation_of(SMALL).backend.assemble(text, target), ["m"])
+    linked = link_module(compilation_of(SMALL).backend.assemble(text, target), ["m"])
     assert linked.stack == 32 + 160
     assert linked.content.startswith(MAGIC)
 
