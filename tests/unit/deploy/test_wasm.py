@@ -36,6 +36,23 @@ MODELS = {
         "float32",
         "wasm32-simd",
     ),
+    "own": (
+        """cell Attending(units) {
+        weight kernel [features, units] = glorot_uniform
+        weight query [units, units] = glorot_uniform
+        state h [units]
+        state age [units]
+        part = softmax(h @ query)
+        age' = age * 0.9 + part
+        h' = (1 - part) * h + part * tanh(x @ kernel) - 0.01 * exp(-age)
+        return h' }
+        model M { input x: float[time, 2]
+        Attending(5, return_sequences = true)
+        Attending(3, return_sequences = true)
+        Dense(2, activation = gelu) }""",
+        "float32",
+        "wasm32-simd",
+    ),
     "two": (
         """model M { input word: int[time], b: float[time, 2]
         s = word -> Embedding(30, 6) -> SimpleRNN(4, return_sequences = true)
