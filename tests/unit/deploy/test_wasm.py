@@ -251,7 +251,7 @@ def test_the_package_is_imported_by_its_name(tmp_path: Path) -> None:
     """With the types of all that it has, and the files of each target."""
     folder = tmp_path / "node_modules" / "tiny"
     made = rnnspec.compile("model Tiny { input x: float[time, 3]\n LSTM(8)\n Dense(1) }", seed=1)
-    reports = rnnspec.build(made, folder, targets=["wasm32-simd", "cortex-m0plus", "wasm32"])
+    reports = rnnspec.build(made, folder, targets=["wasm32-simd", "cortex-m0plus", "wasm32"], page=True)
     assert [each.module for each in reports] == [
         (folder / "wasm32-simd" / "tiny.wasm").stat().st_size,
         None,
@@ -284,7 +284,7 @@ def test_the_package_is_imported_by_its_name(tmp_path: Path) -> None:
     )
     assert names == ["Model", "Stream", "digest", "inputs", "instantiate", "load", "outputs", "states", "targets"]
     assert (width, same) == (1, True)
-    rnnspec.build(made, tmp_path / "again", targets=["wasm32-simd", "cortex-m0plus", "wasm32"])
+    rnnspec.build(made, tmp_path / "again", targets=["wasm32-simd", "cortex-m0plus", "wasm32"], page=True)
     first, second = (
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()} for root in (folder, tmp_path / "again")
     )
