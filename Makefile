@@ -49,7 +49,7 @@ interop: | $(BIN)/python
 	build/interop/bin/python -m pip --disable-pip-version-check --no-input --quiet install --editable '.[test]' $(FRAMEWORKS)
 	RNNSPEC_INTEROP=1 build/interop/bin/python -m pytest -q tests/interop tests/with_torch/*.py
 
-# The page of `rnnspec build --page` in Chromium, which Debian has and no package index; root gets it installed.
+# Pages in Chromium, which Debian has and no package index; root gets it installed.
 browser: $(VENV)/.installed-test
 	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
 	    && apt-get install -qq --no-install-recommends chromium; } || { echo "make browser needs Chromium: apt-get install chromium" >&2; exit 1; }

@@ -145,8 +145,8 @@ export function fill(each, values, shape) {
     values.forEach((none, at) => (values[at] = make(Math.floor(at / each.width), at % each.width, each.vocabulary)));
 }
 
-// The least and the largest finite number, with some air; from -1 to 1 where there is none.
-export function rangeOf(values) {
+// The least and the largest finite number; 0 where there is none.
+export function endsOf(values) {
     let least = Infinity;
     let largest = -Infinity;
     for (const value of values) {
@@ -154,13 +154,17 @@ export function rangeOf(values) {
         if (value < least) least = value;
         if (value > largest) largest = value;
     }
-    if (least > largest) return [-1, 1];
+    return least > largest ? [0, 0] : [least, largest];
+}
+
+// The same with some air.
+export function rangeOf(values) {
+    const [least, largest] = endsOf(values);
     const air = least === largest ? Math.abs(least) * 0.1 || 1 : (largest - least) * 0.06;
     return [least - air, largest + air];
 }
 
 export function largestOf(values) {
-    let found = 0;
-    for (const value of values) if (Number.isFinite(value) && Math.abs(value) > found) found = Math.abs(value);
-    return found;
+    const [least, largest] = endsOf(values);
+    return Math.max(-least, largest);
 }

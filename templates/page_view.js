@@ -77,21 +77,26 @@ class Chart {
             const words = short(value);
             const [top, line] = number === 0 ? [tall - 16, tall - 4] : [1, 12];
             context.fillStyle = look("--card");
+            context.globalAlpha = 0.8;
             context.fillRect(1, top, context.measureText(words).width + 6, 15);
+            context.globalAlpha = 1;
             context.fillStyle = look("--quiet");
             context.fillText(words, 4, line);
         });
     }
 
+    // Numbers by their sign and size; where none is below zero, by where they lie between the least and the largest. Gives the range.
     drawStrip(look, each, values, steps, length) {
         const { context, wide, high } = this.begin();
-        const most = largestOf(values.subarray(0, steps * each.width)) || 1;
+        const [least, largest] = endsOf(values.subarray(0, steps * each.width));
+        const begin = least < 0 ? 0 : least;
+        const most = (least < 0 ? Math.max(-least, largest) : largest - least) || 1;
         const [low, none, much] = ["--low", "--none", "--much"].map((name) => look(name).split(" ").map(Number));
         const image = new ImageData(length, each.width);
         for (let step = 0; step < steps; step++) {
             for (let place = 0; place < each.width; place++) {
                 const value = values[step * each.width + place];
-                const part = Math.min(1, Math.abs(value) / most) ** 0.7;
+                const part = Math.min(1, Math.abs(value - begin) / most) ** 0.7;
                 const end = value < 0 ? low : much;
                 const at = 4 * (place * length + step);
                 for (let colour = 0; colour < 3; colour++)
@@ -103,7 +108,7 @@ class Chart {
         small.getContext("2d").putImageData(image, 0, 0);
         context.imageSmoothingEnabled = false;
         context.drawImage(small, 0, 0, wide, high);
-        return most;
+        return least < 0 ? `up to ±${short(most)}` : `${short(least)} to ${short(largest)}`;
     }
 
     drawCursor(look, step, length) {
@@ -249,10 +254,10 @@ class Page {
                 chart.drawLines(look, each, values, session.done, session.length, { range });
                 chart.values.replaceChildren(...(there ? readings(row) : []));
             } else {
-                const most = chart.drawStrip(look, each, values, session.done, session.length);
+                const range = chart.drawStrip(look, each, values, session.done, session.length);
                 const largest = row.reduce((best, value, place) => (value > row[best] ? place : best), 0);
                 const place = this.pointed === chart ? this.place : table === "shown" ? largest : -1;
-                chart.values.replaceChildren(there && place >= 0 ? `[${place}] ${short(row[place])}` : `up to ±${short(most)}`);
+                chart.values.replaceChildren(there && place >= 0 ? `[${place}] ${short(row[place])}` : session.done > 0 ? range : "");
             }
             chart.drawCursor(look, cursor, session.length);
         }

@@ -29,7 +29,7 @@ from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.texts import texts
-from rnnspec.deploy.wasm_link import link
+from rnnspec.deploy.wasm_link import link_module
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
@@ -133,8 +133,8 @@ def build(
     if page and step is None:
         raise CannotBuild("a page runs a stream's step: add step to the functions")
     libraries = [library(compilation, saved.weights, machine, step=step, forward=forward) for machine in machines]
-    linked = [each for each in libraries if each.target.object_format == "Wasm" and step is not None]
-    modules = {each.target.name: link(each.object_code, each.symbols).content for each in linked}
+    linkable = [each for each in libraries if each.target.object_format == "Wasm" and step is not None]
+    modules = {each.target.name: link_module(each.object_code, each.symbols).content for each in linkable}
     reports = tuple(_report(compilation, step, forward, each, modules.get(each.target.name)) for each in libraries)
     with new_folder(Path(folder)) as inside:
         for each in libraries:

@@ -73,7 +73,7 @@ class Linked:
     stack: int
 
 
-def link(object_code: bytes, exports: Collection[str]) -> Linked:
+def link_module(object_code: bytes, exports: Collection[str]) -> Linked:
     """The module of an object that LLVM made, with these functions, `memory` and `__heap_base` as its exports.
 
     InternalError for an object that needs functions of others, or has anything that the code of libraries has no use for.

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 
 import numpy as np
 import pytest
 
 import rnnspec
+from tests.browser.chromium import served, told
 
 MODEL = "model Level { input x: float[time, 1]\n GRU(6, return_sequences = true)\n Dense(2) }"
 VALUES = [0.5, -1.0, 0.25, 2.0]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-]
 
 
 @pytest.fixture(scope="module")
@@ -42,43 +23,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "built" / "page.html"
 
 
-class Told(BaseHTTPRequestHandler):
-    """Keeps what a page sends."""
-
-    server: Listener
-
-    def do_POST(self) -> None:
-        self.server.told.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
-class Listener(ThreadingHTTPServer):
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Told)
-        self.told: SimpleQueue[str] = SimpleQueue()
-
-
 def opened(page: Path, address: str, script: str, tmp_path: Path) -> str:
-    """What a script that is put behind the page's own tells of it."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert browser, "there is no Chromium: Debian's package is called chromium"
-    with Listener() as listener:
-        Thread(target=listener.serve_forever, daemon=True).start()
-        tell = f"const tell = (body) => fetch('http://127.0.0.1:{listener.server_port}', {{ method: 'POST', mode: 'no-cors', body }});"
+    """What a script that is put behind the page's own tells of it. The page is opened from the disk."""
+    with served(tmp_path) as server:
+        tell = f"const tell = (body) => fetch('{server.address}', {{ method: 'POST', mode: 'no-cors', body }});"
         used = tmp_path / "used.html"
         text = page.read_text(encoding="utf-8")
         used.write_text(text.replace("</body>", f'<script type="module">{BEGIN}{tell}{script}</script></body>'), encoding="utf-8")
-        command = [browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--remote-debugging-port=0", f"{used.as_uri()}{address}"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            try:
-                return listener.told.get(timeout=120)
-            finally:
-                process.terminate()
-                listener.shutdown()
+        return told(server, f"{used.as_uri()}{address}", tmp_path / "profile")
 
 
 BEGIN = """
@@ -139,10 +91,10 @@ tell(JSON.stringify(told));
 
 def test_a_page_is_drawn_on_and_listens(page: Path, tmp_path: Path) -> None:
     """By events as a browser gives them; the microphone is Chromium's, which beeps."""
-    told = json.loads(opened(page, "", USE, tmp_path))
-    assert len(told["colours"]) == 3
-    assert min(told["colours"]) > 5  # nothing is left blank
-    assert float(told["drawn"]) == 1
-    assert told["changed"]
-    assert (told["restarted"], told["run"], told["heard"]) == ("step 0 of 128", "step 128 of 128", "")
-    assert 0.01 < told["level"] <= 1
+    found = json.loads(opened(page, "", USE, tmp_path))
+    assert len(found["colours"]) == 3
+    assert min(found["colours"]) > 5  # nothing is left blank
+    assert float(found["drawn"]) == 1
+    assert found["changed"]
+    assert (found["restarted"], found["run"], found["heard"]) == ("step 0 of 128", "step 128 of 128", "")
+    assert 0.01 < found["level"] <= 1

@@ -1,4 +1,4 @@
-"""Node, which came with pyright: its version is the one that was installed, whatever is on the path."""
+"""Node of the package index: its version is the one that was installed, whatever is on the path."""
 
 from __future__ import annotations
 

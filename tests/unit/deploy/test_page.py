@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -188,7 +189,7 @@ def test_the_document_shows_what_is_computed(page: Path) -> None:
     positions = ["5 of 5", "0 of 5", "2 of 5", "5 of 5", "5 of 5", "3 of 3", "3 of 3", "3 of 3", "3 of 3"]
     assert [line[0] for line in told] == [f"step {position}" for position in positions]
     assert shows(told[0], steps[4])
-    assert told[1][2].split() == ["both", "5", "numbers", "a", "step", "many", "12", "numbers", "a", "step", "up", "to", "±1"]
+    assert told[1][2].split() == ["both", "5", "numbers", "a", "step", "many", "12", "numbers", "a", "step"]
     assert shows(told[2], steps[1])
     assert shows(told[3], steps[4])
     assert not shows(told[4], steps[4])
@@ -196,6 +197,21 @@ def test_the_document_shows_what_is_computed(page: Path) -> None:
     assert [line[1] for line in told] == [*[""] * 6, refused, refused, "this browser gives no microphone to this page"]
     assert re.fullmatch(r"simple_rnn_h 4 numbers up to ±[\d.]+", told[0][3].strip())
     assert re.fullmatch(r"simple_rnn_h 4 numbers \[3\] -?[\d.e-]+", told[7][3].strip())
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full at the last of the texts."""
+    write = Path.write_text
+
+    def full(path: Path, *arguments: str, **options: str) -> int:
+        if path.name == "page.html":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        rnnspec.build(rnnspec.compile(MODEL, seed=3), tmp_path / "page", page=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_page_needs_a_target_of_browsers(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.deploy.step_layout import StepLayout, step_layout
 from rnnspec.deploy.step_library import reference, step_library
 from rnnspec.deploy.wasm_format import MAGIC, Reader, Section, SectionKind, listed, module, number, padded, sections, signed
-from rnnspec.deploy.wasm_link import link
+from rnnspec.deploy.wasm_link import link_module
 from rnnspec.diagnostics import InternalError
 from rnnspec.driver.compilation import compilation_of
 from rnnspec.kernel.build_targets import BUILD_TARGETS
@@ -33,6 +33,23 @@ MODELS = {
         Conv1D(4, 3, padding = causal)
         GRU(5, reset_after = false)
         Dense(3, activation = softmax) }""",
+        "float32",
+        "wasm32-simd",
+    ),
+    "own": (
+        """cell Attending(units) {
+        weight kernel [features, units] = glorot_uniform
+        weight query [units, units] = glorot_uniform
+        state h [units]
+        state age [units]
+        part = softmax(h @ query)
+        age' = age * 0.9 + part
+        h' = (1 - part) * h + part * tanh(x @ kernel) - 0.01 * exp(-age)
+        return h' }
+        model M { input x: float[time, 2]
+        Attending(5, return_sequences = true)
+        Attending(3, return_sequences = true)
+        Dense(2, activation = gelu) }""",
         "float32",
         "wasm32-simd",
     ),
@@ -225,7 +242,7 @@ def test_a_small_module(built: Path) -> None:
     compilation = compilation_of(SMALL)
     weights = dict(rnnspec.compile(SMALL, seed=3).weights)
     library = step_library(compilation, weights, step_layout(compilation.signature, "m"), BUILD_TARGETS["wasm32-simd"])
-    linked = link(library.object_code, library.symbols)
+    linked = link_module(library.object_code, library.symbols)
     assert linked.content == content
     assert linked.stack == 160 <= stack
 
@@ -234,7 +251,7 @@ def test_the_package_is_imported_by_its_name(tmp_path: Path) -> None:
     """With the types of all that it has, and the files of each target."""
     folder = tmp_path / "node_modules" / "tiny"
     made = rnnspec.compile("model Tiny { input x: float[time, 3]\n LSTM(8)\n Dense(1) }", seed=1)
-    reports = rnnspec.build(made, folder, targets=["wasm32-simd", "cortex-m0plus", "wasm32"])
+    reports = rnnspec.build(made, folder, targets=["wasm32-simd", "cortex-m0plus", "wasm32"], page=True)
     assert [each.module for each in reports] == [
         (folder / "wasm32-simd" / "tiny.wasm").stat().st_size,
         None,
@@ -267,7 +284,7 @@ def test_the_package_is_imported_by_its_name(tmp_path: Path) -> None:
     )
     assert names == ["Model", "Stream", "digest", "inputs", "instantiate", "load", "outputs", "states", "targets"]
     assert (width, same) == (1, True)
-    rnnspec.build(made, tmp_path / "again", targets=["wasm32-simd", "cortex-m0plus", "wasm32"])
+    rnnspec.build(made, tmp_path / "again", targets=["wasm32-simd", "cortex-m0plus", "wasm32"], page=True)
     first, second = (
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()} for root in (folder, tmp_path / "again")
     )
@@ -299,7 +316,7 @@ def test_objects_that_need_others_are_a_bug(text: str, message: str) -> None:
     backend = compilation_of(SMALL).backend
     code = backend.assemble(f'target triple = "{target.triple}"\n{text}\n', target)
     with pytest.raises(InternalError, match=message):
-        link(code, ["m"])
+        link_module(code, ["m"])
 
 
 def test_the_stack_is_that_of_the_deepest_calls() -> None:
@@ -310,7 +327,7 @@ def test_the_stack_is_that_of_the_deepest_calls() -> None:
     )
     target = BUILD_TARGETS["wasm32"]
     text = f'target triple = "{target.triple}"\n{leaf.format("a", 64)}{leaf.format("b", 160)}{calls}\n'
-    linked = link(compilation_of(SMALL).backend.assemble(text, target), ["m"])
+    linked = link_module(compilation_of(SMALL).backend.assemble(text, target), ["m"])
     assert linked.stack == 32 + 160
     assert linked.content.startswith(MAGIC)
 
