@@ -19,6 +19,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 from rnnspec.deploy.archive import archive
+from rnnspec.deploy.arduino import arduino_texts, variants
 from rnnspec.deploy.checked_batch import batch_file, checked_batch, checked_sizes
 from rnnspec.deploy.elf_symbols import undefined_symbols
 from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout, in_c, largest
@@ -92,8 +93,8 @@ def build(
     functions  sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
-    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. The same model gives
-    the same bytes.
+    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`; with a Cortex-M among
+    the targets it is an Arduino library, too. The same model gives the same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
 
@@ -106,7 +107,7 @@ def build(
     >>> report[0].target, report[0].state
     ('cortex-m4', 96)
     >>> sorted(path.name for path in folder.iterdir())
-    ['cortex-m4', 'example.c', 'include', 'report.json', 'tiny-config.cmake', 'tiny.pc']
+    ['cortex-m4', 'example.c', 'examples', 'include', 'library.properties', 'report.json', 'src', 'tiny-config.cmake', 'tiny.pc']
     """
     machines = [_target(each) for each in dict.fromkeys(targets)]
     if not machines:
@@ -126,8 +127,16 @@ def build(
         workspace = largest(each.workspace for each in libraries if each.workspace is not None)
         checked = None if forward is None else checked_sizes(compilation.signature, forward)
         written = texts(compilation.signature.model, digest, names, step=step, forward=forward, workspace=workspace, checked=checked)
+        for_arduino = [(variant, each) for machine, each in zip(machines, libraries, strict=True) for variant in variants(machine)]
+        for variant, each in for_arduino:
+            own = each.target.triple == variant.target.triple
+            made = each if own else library(compilation, saved.weights, variant.target, step=step, forward=forward)
+            _write_archive(inside / "src" / variant.folder, made)
+        if for_arduino:
+            header = next(text for path, text in written.items() if path.startswith("include/"))
+            written = {**written, **arduino_texts(compilation.signature.model, header, step=step, forward=forward)}
         for path, text in written.items():
-            (inside / path).parent.mkdir(exist_ok=True)
+            (inside / path).parent.mkdir(parents=True, exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
         (inside / "report.json").write_text(json.dumps([each.as_dict() for each in reports], indent=2) + "\n", encoding="utf-8")
     return reports
@@ -214,14 +223,17 @@ def _report(model: Compilation, step: StepLayout | None, forward: ForwardLayout 
 
 
 def _write_target(folder: Path, made: Library, checks: Mapping[str, bytes]) -> None:
-    folder.mkdir()
-    member = f"{made.prefix}.o"
-    (folder / member).write_bytes(made.object_code)
-    bsd = made.target.object_format == "MachO"
-    symbols = [f"_{symbol}" if bsd else symbol for symbol in made.symbols]
-    (folder / f"lib{made.prefix}.a").write_bytes(archive(member, made.object_code, symbols, bsd=bsd))
+    _write_archive(folder, made)
+    (folder / f"{made.prefix}.o").write_bytes(made.object_code)
     for name, content in checks.items():
         (folder / name).write_bytes(content)
+
+
+def _write_archive(folder: Path, made: Library) -> None:
+    folder.mkdir(parents=True)
+    bsd = made.target.object_format == "MachO"
+    symbols = [f"_{symbol}" if bsd else symbol for symbol in made.symbols]
+    (folder / f"lib{made.prefix}.a").write_bytes(archive(f"{made.prefix}.o", made.object_code, symbols, bsd=bsd))
 
 
 @contextmanager

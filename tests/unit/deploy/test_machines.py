@@ -61,14 +61,14 @@ MACHINES = (
 )
 
 
-def printed(machine: Machine, folder: Path, source: str, argument: str = "") -> str:
-    """What a program prints; it fails if it ends with anything but 0."""
+def printed(machine: Machine, folder: Path, source: str, argument: str = "", library: str = "") -> str:
+    """What a program prints; it fails if it ends with anything but 0. `library`: a folder other than the target's."""
     missing = [tool for tool in (machine.compiler[0], machine.emulator[0]) if shutil.which(tool) is None]
     if missing and not ALL:
         pytest.skip(f"there is no {' and no '.join(missing)}: apt-get install {machine.packages}")
-    program, library = f"./{Path(source).stem}", f"{machine.target}/lib{next((folder / 'include').iterdir()).stem}.a"
+    program, archive = f"./{Path(source).stem}", f"{library or machine.target}/lib{next((folder / 'include').iterdir()).stem}.a"
     command, *options = machine.compiler
-    subprocess.run([command, "-O2", "-Iinclude", "-I.", source, *options, library, "-o", program], cwd=folder, check=True, timeout=60)
+    subprocess.run([command, "-O2", "-Iinclude", "-I.", source, *options, archive, "-o", program], cwd=folder, check=True, timeout=60)
     if machine.emulator[0] == "qemu-system-arm":
         semihosting = f"enable=on,target=native,arg={program}{f',arg={argument}' if argument else ''}"
         run = [*machine.emulator, "-semihosting-config", semihosting, "-kernel", program]
@@ -125,3 +125,18 @@ def test_masks_windows_and_pairs_are_made_on_the_machine(machine: Machine, tmp_p
     folder = tmp_path / "library"
     rnnspec.build(rnnspec.compile(NET, seed=1), folder, targets=[machine.target])
     assert printed(machine, folder, "example_forward.c", f"{machine.target}/check_forward.bin") == "2 outputs, 0 different\n"
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m33"])
+def test_arduinos_boards_pass_numbers_in_their_own_way(target: str, tmp_path: Path) -> None:
+    folder = tmp_path / "library"
+    rnnspec.build(rnnspec.compile(SPEC, seed=0), folder, targets=[target])
+    machine = next(each for each in MACHINES if each.target == target)
+    (unit,) = [option for option in machine.compiler if option.startswith("-mfpu=")]
+    found = {path.parent.relative_to(folder).as_posix() for path in (folder / "src").rglob("*.a")}
+    assert found == {f"src/{target}/{unit.removeprefix('-mfpu=')}-{passing}" for passing in ("hard", "softfp")}
+    for passing in ("hard", "softfp"):
+        compiler = tuple(option.replace("-mfloat-abi=hard", f"-mfloat-abi={passing}") for option in machine.compiler)
+        own = Machine(target, compiler, machine.emulator, machine.packages)
+        library = f"src/{target}/{unit.removeprefix('-mfpu=')}-{passing}"
+        assert printed(own, folder, "example.c", f"{target}/check.bin", library) == "64 steps, 0 different\n"
