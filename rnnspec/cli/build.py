@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TARGET = "A machine to build for; repeatable.  [default: x86-64-v3]"
 FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
+LINK = "so: also link a shared library, where a linker for the target is installed."
 NAME = "How all names in C begin.  [default: the model's name]"
 ModelFile = Annotated[Path | None, typer.Argument(metavar="MODEL", help="The compiled model, a .rnnc file.", show_default=False)]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder, or an empty one.", show_default=False)]
@@ -28,6 +29,7 @@ def build(
     target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME", help=TARGET, show_default=False)] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
     functions: Annotated[str, typer.Option("--functions", metavar="NAMES", help=FUNCTIONS, show_default=False)] = "",
+    link: Annotated[str, typer.Option("--link", metavar="KIND", help=LINK, show_default=False)] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
@@ -45,7 +47,7 @@ def build(
     from rnnspec.deploy.build import build as make
 
     wanted = [each.strip() for each in functions.split(",")] if functions else []
-    reports = make(model, output, targets=target or (DEFAULT,), name=name, functions=wanted)
+    reports = make(model, output, targets=target or (DEFAULT,), name=name, functions=wanted, link=link)
     if as_json:
         print_json({"targets": [report.as_dict() for report in reports]})
     else:

@@ -25,6 +25,7 @@ from rnnspec.deploy.elf_symbols import undefined_symbols
 from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout, in_c, largest
 from rnnspec.deploy.forward_library import forward_reference
 from rnnspec.deploy.library import Library, library
+from rnnspec.deploy.shared import shared_library
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.texts import texts
@@ -48,6 +49,9 @@ DEFAULT = "x86-64-v3"
 
 FUNCTIONS = ("step", "forward")
 """The functions that a library may have, in the order of its header."""
+
+LINKED = ("so",)
+"""The kinds of linked libraries."""
 
 CHECKED_STEPS = 64
 """Steps of `check.bin`."""
@@ -81,6 +85,7 @@ def build(
     targets: Sequence[str] = ("x86-64-v3",),
     name: str = "",
     functions: Sequence[str] = (),
+    link: str = "",
 ) -> tuple[TargetReport, ...]:
     """Writes a model as a C library for some machines: what each takes.
 
@@ -91,6 +96,7 @@ def build(
     targets    sequence of str            machines, as `rnnspec build --list-targets` lists them         ("x86-64-v3",)
     name       str                        how all names in C begin                                       the model's name
     functions  sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
+    link       str                        "so": also a shared library of Linux's for each target         none
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
     give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`; with a Cortex-M among
@@ -112,16 +118,20 @@ def build(
     machines = [_target(each) for each in dict.fromkeys(targets)]
     if not machines:
         raise CannotBuild("targets: expected one at least")
+    if link and link not in LINKED:
+        raise CannotBuild(no_such_name("kind of linked library", link, LINKED))
     content = _content(model)
     saved = model_file.load(content)
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
     step, forward = _layouts(compilation, _prefix(name, compilation), functions)
     libraries = [library(compilation, saved.weights, machine, step=step, forward=forward) for machine in machines]
+    architecture = compilation.backend.host_target().architecture
+    linked = [shared_library(each, architecture) if link else None for each in libraries]
     reports = tuple(_report(compilation, step, forward, each) for each in libraries)
     with _new_folder(Path(folder)) as inside:
-        for each in libraries:
-            _write_target(inside / each.target.name, each, _checks(compilation, saved.weights, each.target, step, forward))
+        for each, shared in zip(libraries, linked, strict=True):
+            _write_target(inside / each.target.name, each, shared, _checks(compilation, saved.weights, each.target, step, forward))
         digest = hashlib.sha256(_model_bytes(saved)).hexdigest()
         names = [machine.name for machine in machines]
         workspace = largest(each.workspace for each in libraries if each.workspace is not None)
@@ -222,8 +232,10 @@ def _report(model: Compilation, step: StepLayout | None, forward: ForwardLayout 
     return TargetReport(made.target.name, code, made.constants, 0 if step is None else step.state_bytes, imports, workspace)
 
 
-def _write_target(folder: Path, made: Library, checks: Mapping[str, bytes]) -> None:
+def _write_target(folder: Path, made: Library, shared: bytes | None, checks: Mapping[str, bytes]) -> None:
     _write_archive(folder, made)
+    if shared is not None:
+        (folder / f"lib{made.prefix}.so").write_bytes(shared)
     (folder / f"{made.prefix}.o").write_bytes(made.object_code)
     for name, content in checks.items():
         (folder / name).write_bytes(content)
