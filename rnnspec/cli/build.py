@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import print_table, print_text, say
-from rnnspec.contract.target_names import BUILD_TARGET_NAMES
+from rnnspec.contract.target_names import ALL_LEVELS, BUILD_TARGET_NAMES
 
 if TYPE_CHECKING:
     from rnnspec.deploy.build import TargetReport
@@ -38,7 +38,7 @@ def build(
     The folder has a header, for each machine an object file and a static library, an example that checks itself, and a report.
     """
     if list_targets:
-        print_text("\n".join(BUILD_TARGET_NAMES))
+        print_text("\n".join((*BUILD_TARGET_NAMES, ALL_LEVELS)))
         return
     if model is None or output is None:
         raise typer.BadParameter("a model and a folder are needed: rnnspec build model.rnnc -o folder")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from rnnspec.backend.templates import render
-from rnnspec.deploy.forward_layout import ForwardLayout
+from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.step_layout import StepLayout
 from rnnspec.deploy.texts import c_type, width
 from rnnspec.frozen import frozen
@@ -39,13 +39,11 @@ def variants(target: Target) -> tuple[Variant, ...]:
     return Variant(f"{target.name}/{unit}-hard", target), Variant(f"{target.name}/{unit}-softfp", soft)
 
 
-def arduino_texts(model: str, header: str, *, step: StepLayout | None, forward: ForwardLayout | None) -> Mapping[str, str]:
+def arduino_texts(model: str, header: str, layouts: Layouts) -> Mapping[str, str]:
     """The texts by their paths: properties, the header where Arduino looks for it, and a sketch that takes steps."""
-    layout = step or forward
-    assert layout is not None
-    values = {"prefix": layout.prefix, "model": model, "version": __version__}
-    found = {"library.properties": render("library.properties.j2", values), f"src/{layout.prefix}.h": header}
-    if step is not None:
+    values = {"prefix": layouts.prefix, "model": model, "version": __version__}
+    found = {"library.properties": render("library.properties.j2", values), f"src/{layouts.prefix}.h": header}
+    if (step := layouts.step) is not None:
         found[f"examples/{step.prefix}_steps/{step.prefix}_steps.ino"] = render("library_sketch.ino.j2", _sketch(step))
     return found
 

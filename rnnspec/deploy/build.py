@@ -11,20 +11,21 @@ import struct
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.target_names import BUILD_TARGET_NAMES
-from rnnspec.deploy.archive import archive
+from rnnspec.contract.target_names import ALL_LEVELS, BUILD_TARGET_NAMES
+from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
+from rnnspec.deploy.built import Built, Layouts, built
 from rnnspec.deploy.checked_batch import batch_file, checked_batch, checked_sizes
-from rnnspec.deploy.elf_symbols import undefined_symbols
-from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout, in_c, largest
+from rnnspec.deploy.forward_layout import forward_layout, in_c, largest
 from rnnspec.deploy.forward_library import forward_reference
-from rnnspec.deploy.library import Library, library
+from rnnspec.deploy.library import library
 from rnnspec.deploy.shared import shared_library
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
@@ -33,7 +34,6 @@ from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
 from rnnspec.frozen import frozen
-from rnnspec.kernel.build_targets import BUILD_TARGETS
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
@@ -115,8 +115,8 @@ def build(
     >>> sorted(path.name for path in folder.iterdir())
     ['cortex-m4', 'example.c', 'examples', 'include', 'library.properties', 'report.json', 'src', 'tiny-config.cmake', 'tiny.pc']
     """
-    machines = [_target(each) for each in dict.fromkeys(targets)]
-    if not machines:
+    names = [_target(each) for each in dict.fromkeys(targets)]
+    if not names:
         raise CannotBuild("targets: expected one at least")
     if link and link not in LINKED:
         raise CannotBuild(no_such_name("kind of linked library", link, LINKED))
@@ -124,27 +124,24 @@ def build(
     saved = model_file.load(content)
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
-    step, forward = _layouts(compilation, _prefix(name, compilation), functions)
-    libraries = [library(compilation, saved.weights, machine, step=step, forward=forward) for machine in machines]
+    layouts = _layouts(compilation, _prefix(name, compilation), functions)
+    made = [built(compilation, saved.weights, layouts, each) for each in names]
     architecture = compilation.backend.host_target().architecture
-    linked = [shared_library(each, architecture) if link else None for each in libraries]
-    reports = tuple(_report(compilation, step, forward, each) for each in libraries)
+    linked = [shared_library(each.parts, architecture) if link else None for each in made]
+    reports = tuple(_report(compilation, layouts, each) for each in made)
     with _new_folder(Path(folder)) as inside:
-        for each, shared in zip(libraries, linked, strict=True):
-            _write_target(inside / each.target.name, each, shared, _checks(compilation, saved.weights, each.target, step, forward))
+        for each, shared in zip(made, linked, strict=True):
+            _write_target(inside / each.folder, each, shared)
+            for own in each.libraries:
+                checked = inside / each.folder / (own.target.name if len(each.libraries) > 1 else "")
+                checked.mkdir(exist_ok=True)
+                for file, content in _checks(compilation, saved.weights, own.target, layouts).items():
+                    (checked / file).write_bytes(content)
         digest = hashlib.sha256(_model_bytes(saved)).hexdigest()
-        names = [machine.name for machine in machines]
-        workspace = largest(each.workspace for each in libraries if each.workspace is not None)
-        checked = None if forward is None else checked_sizes(compilation.signature, forward)
-        written = texts(compilation.signature.model, digest, names, step=step, forward=forward, workspace=workspace, checked=checked)
-        for_arduino = [(variant, each) for machine, each in zip(machines, libraries, strict=True) for variant in variants(machine)]
-        for variant, each in for_arduino:
-            own = each.target.triple == variant.target.triple
-            made = each if own else library(compilation, saved.weights, variant.target, step=step, forward=forward)
-            _write_archive(inside / "src" / variant.folder, made)
-        if for_arduino:
-            header = next(text for path, text in written.items() if path.startswith("include/"))
-            written = {**written, **arduino_texts(compilation.signature.model, header, step=step, forward=forward)}
+        workspace = largest(each.workspace for each in made if each.workspace is not None)
+        sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
+        written = texts(compilation.signature.model, digest, names, layouts, workspace=workspace, checked=sizes)
+        written = {**written, **_for_arduino(inside, compilation, saved.weights, layouts, made, written[f"include/{layouts.prefix}.h"])}
         for path, text in written.items():
             (inside / path).parent.mkdir(parents=True, exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
@@ -152,34 +149,47 @@ def build(
     return reports
 
 
-def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> tuple[StepLayout | None, ForwardLayout | None]:
+def _for_arduino(
+    inside: Path, model: Compilation, weights: Mapping[str, Array], layouts: Layouts, made: Sequence[Built], header: str
+) -> Mapping[str, str]:
+    """Writes the static libraries of microcontrollers where Arduino looks for them: the texts that belong to them."""
+    boards = [(variant, each) for each in made for variant in variants(each.target)]
+    for variant, each in boards:
+        own = each.members
+        if variant.target.triple != each.target.triple:
+            passing = library(model, weights, variant.target, step=layouts.step, forward=layouts.forward)
+            own = (Member(own[0].name, passing.object_code, passing.symbols),)
+        _write_archive(inside / "src" / variant.folder, layouts.prefix, own, bsd=False)
+    return arduino_texts(model.signature.model, header, layouts) if boards else {}
+
+
+def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> Layouts:
     """The C side of the functions that are asked for; of a step if the model has one, else of a forward call, if none is named."""
     for each in functions:
         if each not in FUNCTIONS:
             raise CannotBuild(no_such_name("function", each, FUNCTIONS))
     wanted = functions or (("forward",) if step_problem(model.signature) else ("step",))
     step = step_layout(model.signature, prefix) if "step" in wanted else None
-    return step, forward_layout(model.signature, prefix) if "forward" in wanted else None
+    return Layouts(step, forward_layout(model.signature, prefix) if "forward" in wanted else None)
 
 
-def _checks(
-    model: Compilation, weights: Mapping[str, Array], target: Target, step: StepLayout | None, forward: ForwardLayout | None
-) -> Mapping[str, bytes]:
+def _checks(model: Compilation, weights: Mapping[str, Array], target: Target, layouts: Layouts) -> Mapping[str, bytes]:
     """The files, by their names, of inputs and the outputs that a target must give."""
     files: dict[str, bytes] = {}
-    if step is not None:
+    if (step := layouts.step) is not None:
         given = _checked_steps(step)
         files["check.bin"] = _check_file(step, given, reference(model, weights, step, target, given))
-    if forward is not None:
+    if (forward := layouts.forward) is not None:
         batch = checked_batch(model.signature, forward)
         files["check_forward.bin"] = batch_file(batch, forward, forward_reference(model, weights, target, batch))
     return files
 
 
-def _target(name: str) -> Target:
-    if name not in BUILD_TARGETS:
-        raise CannotBuild(no_such_name("target", name, BUILD_TARGET_NAMES))
-    return BUILD_TARGETS[name]
+def _target(name: str) -> str:
+    known = (*BUILD_TARGET_NAMES, ALL_LEVELS)
+    if name not in known:
+        raise CannotBuild(no_such_name("target", name, known))
+    return name
 
 
 def _prefix(name: str, model: Compilation) -> str:
@@ -225,27 +235,25 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
     return struct.pack("<I", CHECKED_STEPS) + b"".join(row[step].tobytes() for step in range(CHECKED_STEPS) for row in little)
 
 
-def _report(model: Compilation, step: StepLayout | None, forward: ForwardLayout | None, made: Library) -> TargetReport:
-    imports = undefined_symbols(made.object_code) if made.target.object_format == "ELF" else None
-    code = model.backend.code_bytes(made.object_code)
-    workspace = None if forward is None or made.workspace is None else in_c(made.workspace, forward.names)
-    return TargetReport(made.target.name, code, made.constants, 0 if step is None else step.state_bytes, imports, workspace)
+def _report(model: Compilation, layouts: Layouts, made: Built) -> TargetReport:
+    code = sum(model.backend.code_bytes(member.object_code) for member in made.members)
+    workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
+    state = 0 if layouts.step is None else layouts.step.state_bytes
+    return TargetReport(made.folder, code, sum(each.constants for each in made.libraries), state, made.imports, workspace)
 
 
-def _write_target(folder: Path, made: Library, shared: bytes | None, checks: Mapping[str, bytes]) -> None:
-    _write_archive(folder, made)
+def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:
+    _write_archive(folder, made.prefix, made.members, bsd=made.target.object_format == "MachO")
+    if len(made.members) == 1:
+        (folder / f"{made.prefix}.o").write_bytes(made.members[0].object_code)
     if shared is not None:
         (folder / f"lib{made.prefix}.so").write_bytes(shared)
-    (folder / f"{made.prefix}.o").write_bytes(made.object_code)
-    for name, content in checks.items():
-        (folder / name).write_bytes(content)
 
 
-def _write_archive(folder: Path, made: Library) -> None:
+def _write_archive(folder: Path, prefix: str, members: Sequence[Member], *, bsd: bool) -> None:
     folder.mkdir(parents=True)
-    bsd = made.target.object_format == "MachO"
-    symbols = [f"_{symbol}" if bsd else symbol for symbol in made.symbols]
-    (folder / f"lib{made.prefix}.a").write_bytes(archive(f"{made.prefix}.o", made.object_code, symbols, bsd=bsd))
+    own = [replace(each, symbols=tuple(f"_{symbol}" for symbol in each.symbols)) if bsd else each for each in members]
+    (folder / f"lib{prefix}.a").write_bytes(archive_of(own, bsd=bsd))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rnnspec.deploy.library import Library
 from rnnspec.deploy.step_layout import CannotBuild
 from rnnspec.frozen import frozen
 from rnnspec.kernel.target import Target
@@ -36,29 +35,41 @@ def linkers(target: Target, host_architecture: str) -> tuple[Linker, ...]:
     return (Linker("ld.lld"), *(Linker(name, ("-shared", "-nostdlib"), through=True) for name in compilers))
 
 
-def shared_library(library: Library, host_architecture: str, find: Callable[[str], str | None] = shutil.which) -> bytes:
-    """The shared library of an object, whose functions alone are seen; CannotBuild if nothing here links, or what does fails."""
-    known = linkers(library.target, host_architecture)
+@frozen
+class Parts:
+    """What is linked: objects for a target, and the functions that are seen, whose names begin with `prefix`."""
+
+    prefix: str
+    target: Target
+    objects: tuple[bytes, ...]
+    symbols: tuple[str, ...]
+
+
+def shared_library(parts: Parts, host_architecture: str, find: Callable[[str], str | None] = shutil.which) -> bytes:
+    """The shared library; CannotBuild if nothing here links, or what does fails."""
+    known = linkers(parts.target, host_architecture)
     for linker in known:
         if (path := find(linker.command)) is not None:
-            return _linked(library, linker, path)
+            return _linked(parts, linker, path)
     tried = ", ".join(linker.command for linker in known)
-    raise CannotBuild(f"link: nothing here links for {library.target.name}; tried {tried}, of which Debian's package lld has the first")
+    raise CannotBuild(f"link: nothing here links for {parts.target.name}; tried {tried}, of which Debian's package lld has the first")
 
 
-def _linked(library: Library, linker: Linker, path: str) -> bytes:
+def _linked(parts: Parts, linker: Linker, path: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
         inside = Path(folder)
-        (inside / "library.o").write_bytes(library.object_code)
-        (inside / "seen").write_text(f"{{ global: {' '.join(f'{symbol};' for symbol in library.symbols)} local: *; }};\n")
-        options = [f"-soname=lib{library.prefix}.so", "--version-script=seen", "--build-id=none", "-znow", "-znoexecstack"]
+        objects = [f"{number}.o" for number in range(len(parts.objects))]
+        for name, content in zip(objects, parts.objects, strict=True):
+            (inside / name).write_bytes(content)
+        (inside / "seen").write_text(f"{{ global: {' '.join(f'{symbol};' for symbol in parts.symbols)} local: *; }};\n")
+        options = [f"-soname=lib{parts.prefix}.so", "--version-script=seen", "--build-id=none", "-znow", "-znoexecstack"]
         passed = [f"-Wl,{option}" for option in options] if linker.through else ["-shared", *options]
-        command: Sequence[str] = [path, *linker.options, *passed, "library.o", "-o", "library.so"]
+        command: Sequence[str] = [path, *linker.options, *passed, *objects, "-o", "library.so"]
         try:
             done = subprocess.run(command, cwd=inside, capture_output=True, text=True, timeout=SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CannotBuild(f"link: {linker.command} didn't run: {error}") from None
         if done.returncode:
             said = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-            raise CannotBuild(f"link: {linker.command} made no library for {library.target.name}: {said}")
+            raise CannotBuild(f"link: {linker.command} made no library for {parts.target.name}: {said}")
         return (inside / "library.so").read_bytes()

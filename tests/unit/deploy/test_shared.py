@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.deploy.library import Library
-from rnnspec.deploy.shared import linkers, shared_library
+from rnnspec.deploy.shared import Parts, linkers, shared_library
 from rnnspec.deploy.step_layout import CannotBuild
 from rnnspec.driver.compilation import compilation_of
 from rnnspec.kernel.build_targets import BUILD_TARGETS
@@ -20,7 +19,7 @@ from rnnspec.kernel.build_targets import BUILD_TARGETS
 SPEC = "model Tiny { input x: float[time, 3]\n LSTM(8)\n Dense(1) }"
 HOST = compilation_of(SPEC).machine().architecture
 NATIVE = {"x86_64": "x86-64-v2", "aarch64": "aarch64"}[HOST]
-NOTHING = Library("m", BUILD_TARGETS[NATIVE], b"no object", ("m_step",), 0)
+NOTHING = Parts("m", BUILD_TARGETS[NATIVE], (b"no object",), ("m_step",))
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("ld.lld", "cc", "gcc"))), reason="there is no linker: ld.lld, cc or gcc")
