@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all tests check fuzz soak interop browser bench bench-peers imported clean
+.PHONY: demo test test-all test-machines tests check fuzz soak interop browser bench bench-peers imported clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,13 @@ test-all: test
 
 tests: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+MACHINE_TOOLS := gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user \
+    gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+# Libraries for other machines, compiled and emulated by Debian's packages, which this installs: it takes root.
+test-machines: $(VENV)/.installed-test
+	apt-get install --quiet --yes --no-install-recommends $(MACHINE_TOOLS)
+	RNNSPEC_MACHINES=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit/deploy/test_machines.py
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check --quiet

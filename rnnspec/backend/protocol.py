@@ -181,6 +181,13 @@ class Backend(Protocol):
         """The text of a library, see `LibraryExport`."""
         ...
 
+    def emit_dispatch(self, export: LibraryExport, levels: Mapping[int, str], target: Target) -> Emitted:
+        """The text of a library's functions that choose among those of several levels of x86-64, by what the processor has.
+
+        `levels`: how the names of each level's functions begin.
+        """
+        ...
+
     def emit_python_call(self, target: Target) -> Emitted:
         """A builtin function of CPython's for direct calls, see `contract.native_structs.CallRecord`."""
         ...

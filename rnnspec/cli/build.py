@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import print_table, print_text, say
-from rnnspec.contract.target_names import BUILD_TARGET_NAMES
+from rnnspec.contract.target_names import ALL_LEVELS, BUILD_TARGET_NAMES
 
 if TYPE_CHECKING:
     from rnnspec.deploy.build import TargetReport
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TARGET = "A machine to build for; repeatable.  [default: x86-64-v3; of a page wasm32-simd; with --python all of x86-64]"
 FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
+LINK = "so: also link a shared library, where a linker for the target is installed."
 NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
 PYTHON = "Make a Python package, a folder and a wheel, that runs with numpy alone."
 RELEASE = "The wheel's version, with --python.  [default: 0.1.0]"
@@ -31,6 +32,7 @@ def build(
     target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME", help=TARGET, show_default=False)] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
     functions: Annotated[str, typer.Option("--functions", metavar="NAMES", help=FUNCTIONS, show_default=False)] = "",
+    link: Annotated[str, typer.Option("--link", metavar="KIND", help=LINK, show_default=False)] = "",
     python: Annotated[bool, typer.Option("--python", help=PYTHON)] = False,
     release: Annotated[str, typer.Option("--release", metavar="VERSION", help=RELEASE, show_default=False)] = "",
     page: Annotated[bool, typer.Option("--page", help="Write page.html too, which runs the model in a browser.")] = False,
@@ -42,7 +44,7 @@ def build(
     The folder has a header, for each machine an object file and a static library, an example that checks itself, and a report.
     """
     if list_targets:
-        print_text("\n".join(BUILD_TARGET_NAMES))
+        print_text("\n".join((*BUILD_TARGET_NAMES, ALL_LEVELS)))
         return
     if model is None or output is None:
         raise typer.BadParameter("a model and a folder are needed: rnnspec build model.rnnc -o folder")
@@ -63,7 +65,7 @@ def build(
     from rnnspec.deploy.build import build as make
 
     wanted = [each.strip() for each in functions.split(",")] if functions else []
-    reports = make(model, output, targets=target or None, name=name, functions=wanted, page=page)
+    reports = make(model, output, targets=target or None, name=name, functions=wanted, page=page, link=link)
     if as_json:
         print_json({"targets": [report.as_dict() for report in reports]})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias, get_args
 
 TargetName: TypeAlias = Literal["avx512", "avx2", "sse4.2", "neon"]
@@ -28,6 +29,12 @@ BuildTargetName: TypeAlias = Literal[
 
 BUILD_TARGET_NAMES: tuple[BuildTargetName, ...] = get_args(BuildTargetName)
 """The machines that `rnnspec build` makes libraries for; `kernel.build_targets.BUILD_TARGETS` has the description of each."""
+
+LEVELS: Mapping[int, BuildTargetName] = {2: "x86-64-v2", 3: "x86-64-v3", 4: "x86-64-v4"}
+"""The levels of x86-64, lowest first."""
+
+ALL_LEVELS = "x86-64"
+"""The name, for `rnnspec build`, of all of `LEVELS` in one library, which chooses by what the processor has."""
 
 TARGET_VARIABLE = "RNNSPEC_TARGET"
 """The environment's variable that names the target to compile for, where that isn't all that the machine has."""

@@ -11,21 +11,24 @@ import shutil
 import struct
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.target_names import BUILD_TARGET_NAMES
-from rnnspec.deploy.archive import archive
+from rnnspec.contract.target_names import ALL_LEVELS, BUILD_TARGET_NAMES
+from rnnspec.deploy.archive import Member, archive_of
+from rnnspec.deploy.arduino import arduino_texts, variants
+from rnnspec.deploy.built import Built, Layouts, built
 from rnnspec.deploy.checked_batch import batch_file, checked_batch, checked_sizes
-from rnnspec.deploy.elf_symbols import undefined_symbols
-from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout, in_c, largest
+from rnnspec.deploy.forward_layout import forward_layout, in_c, largest
 from rnnspec.deploy.forward_library import forward_reference
-from rnnspec.deploy.library import Library, library
+from rnnspec.deploy.library import library
 from rnnspec.deploy.package_texts import package_texts
 from rnnspec.deploy.page_text import page_text
+from rnnspec.deploy.shared import shared_library
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.texts import texts
@@ -52,6 +55,9 @@ DEFAULT_FOR_PAGES = "wasm32-simd"
 
 FUNCTIONS = ("step", "forward")
 """The functions that a library may have, in the order of its header."""
+
+LINKED = ("so",)
+"""The kinds of linked libraries."""
 
 CHECKED_STEPS = 64
 """Steps of `check.bin`."""
@@ -89,6 +95,7 @@ def build(
     name: str = "",
     functions: Sequence[str] = (),
     page: bool = False,
+    link: str = "",
 ) -> tuple[TargetReport, ...]:
     """Writes a model as a C library for some machines: what each takes.
 
@@ -101,11 +108,12 @@ def build(
     functions  sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
     page       bool                       also `page.html`, which runs the first of the targets that     False
                                           is for WebAssembly, ("wasm32-simd",) if none is given
+    link       str                        "so": also a shared library of Linux's for each target         none
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
-    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a step for a
-    target of WebAssembly it is an npm package as well: a linked `.wasm`, a module of JavaScript and its types. The same model gives the
-    same bytes.
+    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a Cortex-M among
+    the targets it is an Arduino library, too; with a step for WebAssembly an npm package: a linked `.wasm`, a module of JavaScript and its
+    types. The same model gives the same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
 
@@ -118,73 +126,95 @@ def build(
     >>> report[0].target, report[0].state
     ('cortex-m4', 96)
     >>> sorted(path.name for path in folder.iterdir())
-    ['cortex-m4', 'example.c', 'include', 'report.json', 'tiny-config.cmake', 'tiny.pc']
+    ['cortex-m4', 'example.c', 'examples', 'include', 'library.properties', 'report.json', 'src', 'tiny-config.cmake', 'tiny.pc']
     """
-    machines = [_target(each) for each in dict.fromkeys((DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets)]
-    if not machines:
+    names = [_target(each) for each in dict.fromkeys((DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets)]
+    if not names:
         raise CannotBuild("targets: expected one at least")
-    if page and not any(machine.object_format == "Wasm" for machine in machines):
+    if page and not any(BUILD_TARGETS[each].object_format == "Wasm" for each in names if each != ALL_LEVELS):
         raise CannotBuild("page: it runs in a browser, so one of the targets has to be wasm32-simd or wasm32")
+    if link and link not in LINKED:
+        raise CannotBuild(no_such_name("kind of linked library", link, LINKED))
     content = _content(model)
     saved = model_file.load(content)
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
-    step, forward = _layouts(compilation, _prefix(name, compilation), functions)
-    if page and step is None:
+    layouts = _layouts(compilation, _prefix(name, compilation), functions)
+    if page and layouts.step is None:
         raise CannotBuild("a page runs a stream's step: add step to the functions")
-    libraries = [library(compilation, saved.weights, machine, step=step, forward=forward) for machine in machines]
-    linkable = [each for each in libraries if each.target.object_format == "Wasm" and step is not None]
-    modules = {each.target.name: link_module(each.object_code, each.symbols).content for each in linkable}
-    reports = tuple(_report(compilation, step, forward, each, modules.get(each.target.name)) for each in libraries)
+    made = [built(compilation, saved.weights, layouts, each) for each in names]
+    architecture = compilation.backend.host_target().architecture
+    linked = [shared_library(each.parts, architecture) if link else None for each in made]
+    linkable = [each for each in made if each.target.object_format == "Wasm" and layouts.step is not None]
+    modules = {each.folder: link_module(each.members[0].object_code, each.symbols).content for each in linkable}
+    reports = tuple(_report(compilation, layouts, each, modules.get(each.folder)) for each in made)
     with new_folder(Path(folder)) as inside:
-        for each in libraries:
-            _write_target(inside / each.target.name, each, _checks(compilation, saved.weights, each.target, step, forward))
+        for each, shared in zip(made, linked, strict=True):
+            _write_target(inside / each.folder, each, shared)
+            for own in each.libraries:
+                checked = inside / each.folder / (own.target.name if len(each.libraries) > 1 else "")
+                checked.mkdir(exist_ok=True)
+                for file, content in _checks(compilation, saved.weights, own.target, layouts).items():
+                    (checked / file).write_bytes(content)
         for target, module in modules.items():
-            (inside / target / f"{libraries[0].prefix}.wasm").write_bytes(module)
+            (inside / target / f"{layouts.prefix}.wasm").write_bytes(module)
         model_name, digest = compilation.signature.model, hashlib.sha256(_model_bytes(saved)).hexdigest()
-        names = [machine.name for machine in machines]
-        workspace = largest(each.workspace for each in libraries if each.workspace is not None)
-        checked = None if forward is None else checked_sizes(compilation.signature, forward)
-        written = dict(texts(model_name, digest, names, step=step, forward=forward, workspace=workspace, checked=checked))
-        if modules and step is not None:
-            written |= package_texts(step, model_name, digest, list(modules))
-        if page and step is not None:
-            written["page.html"] = page_text(step, model_name, digest, next(iter(modules.values())))
+        workspace = largest(each.workspace for each in made if each.workspace is not None)
+        sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
+        written = dict(texts(model_name, digest, names, layouts, workspace=workspace, checked=sizes))
+        written |= _for_arduino(inside, compilation, saved.weights, layouts, made, written[f"include/{layouts.prefix}.h"])
+        if layouts.step is not None and modules:
+            written |= package_texts(layouts.step, model_name, digest, list(modules))
+            if page:
+                written["page.html"] = page_text(layouts.step, model_name, digest, next(iter(modules.values())))
         for path, text in written.items():
-            (inside / path).parent.mkdir(exist_ok=True)
+            (inside / path).parent.mkdir(parents=True, exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
         (inside / "report.json").write_text(json.dumps([each.as_dict() for each in reports], indent=2) + "\n", encoding="utf-8")
     return reports
 
 
-def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> tuple[StepLayout | None, ForwardLayout | None]:
+def _for_arduino(
+    inside: Path, model: Compilation, weights: Mapping[str, Array], layouts: Layouts, made: Sequence[Built], header: str
+) -> Mapping[str, str]:
+    """Writes the static libraries of microcontrollers where Arduino looks for them: the texts that belong to them."""
+    boards = [(variant, each) for each in made for variant in variants(each.target)]
+    for variant, each in boards:
+        own = each.members
+        if variant.target.triple != each.target.triple:
+            passing = library(model, weights, variant.target, step=layouts.step, forward=layouts.forward)
+            own = (Member(own[0].name, passing.object_code, passing.symbols),)
+        _write_archive(inside / "src" / variant.folder, layouts.prefix, own, bsd=False)
+    return arduino_texts(model.signature.model, header, layouts) if boards else {}
+
+
+def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> Layouts:
     """The C side of the functions that are asked for; of a step if the model has one, else of a forward call, if none is named."""
     for each in functions:
         if each not in FUNCTIONS:
             raise CannotBuild(no_such_name("function", each, FUNCTIONS))
     wanted = functions or (("forward",) if step_problem(model.signature) else ("step",))
     step = step_layout(model.signature, prefix) if "step" in wanted else None
-    return step, forward_layout(model.signature, prefix) if "forward" in wanted else None
+    return Layouts(step, forward_layout(model.signature, prefix) if "forward" in wanted else None)
 
 
-def _checks(
-    model: Compilation, weights: Mapping[str, Array], target: Target, step: StepLayout | None, forward: ForwardLayout | None
-) -> Mapping[str, bytes]:
+def _checks(model: Compilation, weights: Mapping[str, Array], target: Target, layouts: Layouts) -> Mapping[str, bytes]:
     """The files, by their names, of inputs and the outputs that a target must give."""
     files: dict[str, bytes] = {}
-    if step is not None:
+    if (step := layouts.step) is not None:
         given = _checked_steps(step)
         files["check.bin"] = _check_file(step, given, reference(model, weights, step, target, given))
-    if forward is not None:
+    if (forward := layouts.forward) is not None:
         batch = checked_batch(model.signature, forward)
         files["check_forward.bin"] = batch_file(batch, forward, forward_reference(model, weights, target, batch))
     return files
 
 
-def _target(name: str) -> Target:
-    if name not in BUILD_TARGETS:
-        raise CannotBuild(no_such_name("target", name, BUILD_TARGET_NAMES))
-    return BUILD_TARGETS[name]
+def _target(name: str) -> str:
+    known = (*BUILD_TARGET_NAMES, ALL_LEVELS)
+    if name not in known:
+        raise CannotBuild(no_such_name("target", name, known))
+    return name
 
 
 def _prefix(name: str, model: Compilation) -> str:
@@ -230,25 +260,26 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
     return struct.pack("<I", CHECKED_STEPS) + b"".join(row[step].tobytes() for step in range(CHECKED_STEPS) for row in little)
 
 
-def _report(
-    model: Compilation, step: StepLayout | None, forward: ForwardLayout | None, made: Library, module: bytes | None
-) -> TargetReport:
-    elf = made.target.object_format == "ELF"
-    imports = undefined_symbols(made.object_code) if elf else None if module is None else ()
-    workspace = None if forward is None or made.workspace is None else in_c(made.workspace, forward.names)
-    state, whole = 0 if step is None else step.state_bytes, None if module is None else len(module)
-    return TargetReport(made.target.name, model.backend.code_bytes(made.object_code), made.constants, state, imports, workspace, whole)
+def _report(model: Compilation, layouts: Layouts, made: Built, module: bytes | None) -> TargetReport:
+    code = sum(model.backend.code_bytes(member.object_code) for member in made.members)
+    workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
+    state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
+    constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module)
+    return TargetReport(made.folder, code, constants, state, imports, workspace, whole)
 
 
-def _write_target(folder: Path, made: Library, checks: Mapping[str, bytes]) -> None:
-    folder.mkdir()
-    member = f"{made.prefix}.o"
-    (folder / member).write_bytes(made.object_code)
-    bsd = made.target.object_format == "MachO"
-    symbols = [f"_{symbol}" if bsd else symbol for symbol in made.symbols]
-    (folder / f"lib{made.prefix}.a").write_bytes(archive(member, made.object_code, symbols, bsd=bsd))
-    for name, content in checks.items():
-        (folder / name).write_bytes(content)
+def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:
+    _write_archive(folder, made.prefix, made.members, bsd=made.target.object_format == "MachO")
+    if len(made.members) == 1:
+        (folder / f"{made.prefix}.o").write_bytes(made.members[0].object_code)
+    if shared is not None:
+        (folder / f"lib{made.prefix}.so").write_bytes(shared)
+
+
+def _write_archive(folder: Path, prefix: str, members: Sequence[Member], *, bsd: bool) -> None:
+    folder.mkdir(parents=True)
+    own = [replace(each, symbols=tuple(f"_{symbol}" for symbol in each.symbols)) if bsd else each for each in members]
+    (folder / f"lib{prefix}.a").write_bytes(archive_of(own, bsd=bsd))
 
 
 @contextmanager

@@ -27,18 +27,23 @@ STREAM, FORWARD = Variant("stream", False), Variant("forward", False)
 
 @frozen
 class Library:
-    """The object code of a model's functions for a target; `prefix`: how their names begin.
-
-    `constants`: the bytes of weights and of what is prepared of them, in the object. `workspace`: the bytes of a forward call's
-    workspace, of the batch and the lengths; None without that function.
-    """
+    """The object code of a model's functions for a target; `prefix`: how their names begin. `export`: what it was made of."""
 
     prefix: str
     target: Target
     object_code: bytes
     symbols: tuple[str, ...]
-    constants: int
-    workspace: Dim | None = None
+    export: LibraryExport
+
+    @property
+    def constants(self) -> int:
+        """The bytes of weights, and of what is prepared of them, in the object."""
+        return len(self.export.constants)
+
+    @property
+    def workspace(self) -> Dim | None:
+        """The bytes of a forward call's workspace, of the batch and the lengths; None without that function."""
+        return None if self.export.forward is None else self.export.forward.memory.bytes
 
 
 def library(
@@ -68,8 +73,7 @@ def library(
     )
     emitted = made.backend.emit_library(export, target)
     object_code = made.backend.assemble(emitted.text, target)
-    workspace = None if calling is None else calling.memory.bytes
-    return Library(export.prefix, target, object_code, emitted.symbols, len(export.constants), workspace)
+    return Library(export.prefix, target, object_code, emitted.symbols, export)
 
 
 def fitting(target: Target, element_bytes: int) -> Target:

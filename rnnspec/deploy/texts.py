@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rnnspec.backend.protocol import BAD_ID, BAD_LENGTH, BAD_SIZE, OK, WORKSPACE_TOO_SMALL
 from rnnspec.backend.templates import render
 from rnnspec.contract.dimensions import Dim
+from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.forward_texts import forward_example, forward_header
 from rnnspec.deploy.step_layout import Field, StepLayout
@@ -28,19 +29,17 @@ def texts(
     model: str,
     digest: str,
     targets: Sequence[str],
+    layouts: Layouts,
     *,
-    step: StepLayout | None = None,
-    forward: ForwardLayout | None = None,
     workspace: Dim = 0,
     checked: Mapping[str, int] | None = None,
 ) -> Mapping[str, str]:
     """The texts by their paths in the folder.
 
-    `digest`: of the model, the same for all targets. `step`, `forward`: of the functions that the library has. `workspace`: the bytes
-    that a forward call needs on any of the targets; `checked`: the sizes of its example's batch by their names in C.
+    `digest`: of the model, the same for all targets. `workspace`: the bytes that a forward call needs on any of the targets; `checked`:
+    the sizes of its example's batch by their names in C.
     """
-    layout = step or forward
-    assert layout is not None
+    step, forward, layout = layouts.step, layouts.forward, layouts.first
     prefix, upper = layout.prefix, layout.prefix.upper()
     functions = [*([_step_header(step)] if step else []), *([forward_header(forward, workspace)] if forward else [])]
     codes = {**(FORWARD_CODES if forward else {}), **(STEP_CODES if step else {})}

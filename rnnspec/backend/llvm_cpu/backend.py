@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rnnspec.backend.llvm_cpu import entry, exports, objects, sequence_losses, updates
+from rnnspec.backend.llvm_cpu.dispatch import emit_dispatch
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.backend.llvm_cpu.python_call import SYMBOL, emit_python_call, imported_functions
@@ -126,13 +127,21 @@ class LlvmCpu:
 
     def emit_library(self, export: LibraryExport, target: Target) -> Emitted:
         """LLVM text of the functions of `protocol.LibraryExport`, for a target of any width of addresses."""
-        return Emitted(exports.emit_library(export, target), exports.symbols(export))
+        return Emitted(exports.emit_library(export, target), _names(export, target))
+
+    def emit_dispatch(self, export: LibraryExport, levels: Mapping[int, str], target: Target) -> Emitted:
+        """LLVM text of functions that ask the processor what it has, see `dispatch.emit_dispatch`."""
+        return Emitted(emit_dispatch(export, levels, target), _names(export, target))
 
     def emit_python_call(self, target: Target) -> Emitted:
         """LLVM text of a CPython builtin; `imports` are the functions of CPython's C API in it."""
         _check(target)
         text = emit_python_call(target)
         return Emitted(text, (SYMBOL,), imported_functions(text))
+
+
+def _names(export: LibraryExport, target: Target) -> tuple[str, ...]:
+    return tuple(function.name for function in exports.declared(export, target))
 
 
 def _check(target: Target) -> None:

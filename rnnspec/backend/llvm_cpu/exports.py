@@ -10,6 +10,7 @@ from rnnspec.backend.llvm_cpu.denormals import begin_flushing, end_flushing
 from rnnspec.backend.llvm_cpu.entry import CONSTANTS
 from rnnspec.backend.llvm_cpu.forward_exports import emit_forward, forward_symbols
 from rnnspec.backend.llvm_cpu.forward_inputs import is_id
+from rnnspec.backend.llvm_cpu.forward_workspace import pointers_of
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
 from rnnspec.backend.llvm_cpu.module import emit_nests, module_text
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
@@ -18,15 +19,35 @@ from rnnspec.backend.protocol import BAD_ID, OK, LibraryExport, StepExport
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.native_function import STATE, Space
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.kernel.memory import Plan, buffers_of, plan_scratch
 from rnnspec.kernel.nodes import Buffer, KernelFunction
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 
-def symbols(export: LibraryExport) -> tuple[str, ...]:
-    """The names of a library's functions."""
-    step = step_symbols(export.prefix) if export.step else ()
-    return (*step, *(forward_symbols(export.prefix) if export.forward else ()))
+@frozen
+class Declared:
+    """A function of a library: its name, and the types of its parameters and its result."""
+
+    name: str
+    parameters: tuple[str, ...]
+    result: str
+
+
+def declared(export: LibraryExport, target: Target) -> tuple[Declared, ...]:
+    """A library's functions on a target."""
+    size = f"i{target.pointer_bits}"
+    found: list[Declared] = []
+    if export.step is not None:
+        pointers = ("ptr",) * len(_pointers(export))
+        step, steps = step_symbols(export.prefix)
+        found += [Declared(step, pointers, "i32"), Declared(steps, (*pointers, size), "i32")]
+    if export.forward is not None:
+        call, bytes_ = forward_symbols(export.prefix)
+        sizes = (size,) * (1 + len(export.forward.lengths))
+        pointers = ("ptr",) * (len(pointers_of(export)) + 1)
+        found += [Declared(call, (*sizes, *pointers, size), "i32"), Declared(bytes_, sizes, size)]
+    return tuple(found)
 
 
 def step_symbols(prefix: str) -> tuple[str, str]:

@@ -119,6 +119,8 @@ class Machine:
             module.verify()
         except RuntimeError as error:
             raise InternalError(f"LLVM refuses the generated code: {error}") from error
+        if self._target.pointer_bits != 64:  # what LLVM supposes where nothing is said, and passes compute places with it
+            module.data_layout = str(self._machine(3).target_data)
         passes = llvm.create_new_module_pass_manager()
         for name in passes_for(text):
             getattr(passes, f"add_{name}_pass")()

@@ -173,6 +173,9 @@ def test_a_folder(tmp_path: Path) -> None:
     rnnspec.build(tmp_path / "tiny.rnnc", tmp_path / "two", targets=[NATIVE])
     files = {path.relative_to(tmp_path / "one").as_posix(): path.read_bytes() for path in (tmp_path / "one").rglob("*") if path.is_file()}
     own = [f"{target}/{name}" for target in ("cortex-m0plus", NATIVE) for name in ("check.bin", "libtiny.a", "tiny.o")]
+    own += ["library.properties", "src/tiny.h", "src/cortex-m0plus/libtiny.a", "examples/tiny_steps/tiny_steps.ino"]
+    assert files["src/tiny.h"] == files["include/tiny.h"]
+    assert files["src/cortex-m0plus/libtiny.a"] == files["cortex-m0plus/libtiny.a"]
     assert sorted(files) == sorted([*own, "example.c", "include/tiny.h", "report.json", "tiny-config.cmake", "tiny.pc"])
     again = {
         name: (tmp_path / "two" / name).read_bytes() for name in ("include/tiny.h", "example.c", f"{NATIVE}/tiny.o", f"{NATIVE}/libtiny.a")

@@ -1,0 +1,103 @@
+"""What is written for one target of a build: one library, or one a level of x86-64 behind functions that choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rnnspec.contract.dimensions import Dim
+from rnnspec.contract.executable import Array
+from rnnspec.contract.target_names import ALL_LEVELS, LEVELS
+from rnnspec.deploy.archive import Member
+from rnnspec.deploy.elf_symbols import undefined_symbols
+from rnnspec.deploy.forward_layout import ForwardLayout, largest
+from rnnspec.deploy.library import Library, library
+from rnnspec.deploy.shared import Parts
+from rnnspec.deploy.step_layout import StepLayout
+from rnnspec.driver.compilation import Compilation
+from rnnspec.frozen import frozen
+from rnnspec.kernel.build_targets import BUILD_TARGETS
+from rnnspec.kernel.target import Target
+
+
+@frozen
+class Layouts:
+    """The C side of the functions that a build makes, at least one."""
+
+    step: StepLayout | None
+    forward: ForwardLayout | None
+
+    @property
+    def prefix(self) -> str:
+        """How all names begin."""
+        return self.first.prefix
+
+    @property
+    def first(self) -> StepLayout | ForwardLayout:
+        """One of them, for what all have."""
+        layout = self.step or self.forward
+        assert layout is not None
+        return layout
+
+    def named(self, prefix: str) -> Layouts:
+        """The same with names that begin otherwise."""
+        step, forward = self.step, self.forward
+        return Layouts(step and replace(step, prefix=prefix), forward and replace(forward, prefix=prefix))
+
+
+@frozen
+class Built:
+    """The libraries of one folder, `members` of its archive; of one library, or of several with the functions that choose last."""
+
+    folder: str
+    prefix: str
+    libraries: tuple[Library, ...]
+    members: tuple[Member, ...]
+
+    @property
+    def target(self) -> Target:
+        """The target of the library, or of the lowest level."""
+        return self.libraries[0].target
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The functions that users call."""
+        return self.members[-1].symbols
+
+    @property
+    def parts(self) -> Parts:
+        """All that a shared library is linked of."""
+        return Parts(self.prefix, self.target, tuple(member.object_code for member in self.members), self.symbols)
+
+    @property
+    def imports(self) -> tuple[str, ...] | None:
+        """The functions that it calls in other libraries; None if its objects aren't ELF."""
+        if self.target.object_format != "ELF":
+            return None
+        own = {symbol for member in self.members for symbol in member.symbols}
+        return tuple(sorted({name for member in self.members for name in undefined_symbols(member.object_code)} - own))
+
+    @property
+    def workspace(self) -> Dim | None:
+        """The bytes of a forward call's workspace, at most; None without that function."""
+        found = [each.workspace for each in self.libraries if each.workspace is not None]
+        return largest(found) if found else None
+
+
+def built(model: Compilation, weights: Mapping[str, Array], layouts: Layouts, name: str) -> Built:
+    """A model's library for a target, or for all levels of x86-64."""
+    prefix = layouts.prefix
+    if name != ALL_LEVELS:
+        made = library(model, weights, BUILD_TARGETS[name], step=layouts.step, forward=layouts.forward)
+        return Built(name, prefix, (made,), (Member(f"{prefix}.o", made.object_code, made.symbols),))
+    libraries: list[Library] = []
+    prefixes: dict[int, str] = {}
+    for level, target in LEVELS.items():
+        prefixes[level] = f"{prefix}_v{level}"
+        own = layouts.named(prefixes[level])
+        libraries.append(library(model, weights, BUILD_TARGETS[target], step=own.step, forward=own.forward))
+    lowest = libraries[0]
+    emitted = model.backend.emit_dispatch(replace(lowest.export, prefix=prefix), prefixes, lowest.target)
+    chooser = Member("levels.o", model.backend.assemble(emitted.text, lowest.target), emitted.symbols)
+    members = [Member(f"v{level}.o", each.object_code, each.symbols) for level, each in zip(LEVELS, libraries, strict=True)]
+    return Built(name, prefix, tuple(libraries), (*members, chooser))
