@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import print_table, print_text, say
+from rnnspec.cli.options import Storage
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def build(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
     python: Annotated[bool, typer.Option("--python", help=PYTHON)] = False,
     release: Annotated[str, typer.Option("--release", metavar="VERSION", help=RELEASE, show_default=False)] = "",
+    weights: Storage = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
@@ -45,12 +47,13 @@ def build(
         raise typer.BadParameter("a model and a folder are needed: rnnspec build model.rnnc -o folder")
     from rnnspec.cli.results import print_json
 
+    storage = None if weights is None else weights.value
     if release and not python:
         raise typer.BadParameter("--release is the version of a wheel, which --python makes")
     if python:
         from rnnspec.deploy.python_package import PYTHON_TARGETS, build_python
 
-        made = build_python(model, output, targets=target or PYTHON_TARGETS, name=name, release=release or "0.1.0")
+        made = build_python(model, output, targets=target or PYTHON_TARGETS, name=name, release=release or "0.1.0", weights=storage)
         if as_json:
             print_json(made.as_dict())
         else:
@@ -60,7 +63,7 @@ def build(
     from rnnspec.deploy.build import DEFAULT
     from rnnspec.deploy.build import build as make
 
-    reports = make(model, output, targets=target or (DEFAULT,), name=name)
+    reports = make(model, output, targets=target or (DEFAULT,), name=name, weights=storage)
     if as_json:
         print_json({"targets": [report.as_dict() for report in reports]})
     else:
@@ -74,9 +77,13 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     for heading in ("code", "constants", "state"):
         table.add_column(f"{heading}, bytes", justify="right")
     table.add_column("calls")
+    narrow = any(report.difference for report in reports)
+    if narrow:
+        table.add_column(f"{reports[0].weights}, largest difference", justify="right")
     for report in reports:
         sizes = (f"{size:,}" for size in (report.code, report.constants, report.state))
-        table.add_row(report.target, *sizes, "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing")
+        calls = "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing"
+        table.add_row(report.target, *sizes, calls, *([f"{report.difference:.2g}"] if narrow else []))
     print_table(table)
 
 

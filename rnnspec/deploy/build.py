@@ -11,6 +11,7 @@ import struct
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
+from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import archive
 from rnnspec.deploy.elf_symbols import undefined_symbols
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
@@ -50,6 +52,8 @@ class TargetReport:
     """What a target's library takes, in bytes: `code` of instructions, `constants` of weights, `state` of a sequence.
 
     `imports`: the functions that it calls in other libraries; None where the object isn't an ELF, in which they aren't looked up.
+    `weights`: the elements in which matrices are kept. `difference`: between outputs over the steps of `check.bin` and those of whole
+    weights, the largest one.
     """
 
     target: str
@@ -57,10 +61,13 @@ class TargetReport:
     constants: int
     state: int
     imports: tuple[str, ...] | None
+    weights: str = "float32"
+    difference: float = 0.0
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
-        return {"target": self.target, "code": self.code, "constants": self.constants, "state": self.state, "imports": self.imports}
+        sizes = {"code": self.code, "constants": self.constants, "state": self.state}
+        return {"target": self.target, **sizes, "imports": self.imports, "weights": self.weights, "difference": self.difference}
 
 
 def build(
@@ -69,6 +76,7 @@ def build(
     *,
     targets: Sequence[str] = ("x86-64-v3",),
     name: str = "",
+    weights: StorageName | None = None,
 ) -> tuple[TargetReport, ...]:
     """Writes a model's step as a C library for some machines: what each takes.
 
@@ -78,6 +86,8 @@ def build(
     folder    path                       where the library is written; it isn't there yet, or is empty  required
     targets   sequence of str            machines, as `rnnspec build --list-targets` lists them         ("x86-64-v3",)
     name      str                        how all names in C begin                                       the model's name
+    weights   "float16", "bfloat16",     how matrices are kept, see `load`: less memory, outputs that   the model's own
+              "int8"                     differ by what the report says
 
     The folder has `include/<name>.h`, for each target an object file, a static library and `check.bin` with inputs and the bits that they
     must give, `example.c`, which compares them, files for CMake and pkg-config, and `report.json`. The same model gives the same bytes.
@@ -104,18 +114,30 @@ def build(
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
     layout = step_layout(compilation.signature, _prefix(name, compilation))
     given = _checked_steps(layout)
-    libraries = [step_library(compilation, saved.weights, layout, machine) for machine in machines]
-    reports = tuple(_report(compilation, layout, library) for library in libraries)
+    storage = WeightStorage.FULL if weights is None else checked_storage(weights, saved.dtype)
+    libraries = [step_library(compilation, saved.weights, layout, machine, storage) for machine in machines]
+    checked = [reference(compilation, saved.weights, layout, library.target, given, storage) for library in libraries]
+    reports: list[TargetReport] = []
+    for library, expected in zip(libraries, checked, strict=True):
+        report = replace(_report(compilation, layout, library), weights=saved.dtype if storage is WeightStorage.FULL else storage.value)
+        if storage is not WeightStorage.FULL:
+            whole = reference(compilation, saved.weights, layout, library.target, given)
+            report = replace(report, difference=_difference(expected, whole))
+        reports.append(report)
     with new_folder(Path(folder)) as inside:
-        for library in libraries:
-            expected = reference(compilation, saved.weights, layout, library.target, given)
+        for library, expected in zip(libraries, checked, strict=True):
             _write_target(inside / library.target.name, layout, library, _check_file(layout, given, expected))
         digest = hashlib.sha256(_model_bytes(saved)).hexdigest()
         for path, text in texts(layout, compilation.signature.model, digest, [machine.name for machine in machines]).items():
             (inside / path).parent.mkdir(exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
         (inside / "report.json").write_text(json.dumps([each.as_dict() for each in reports], indent=2) + "\n", encoding="utf-8")
-    return reports
+    return tuple(reports)
+
+
+def _difference(given: Sequence[Array], expected: Sequence[Array]) -> float:
+    """The largest one of any output at any step."""
+    return max(float(np.abs(one - other).max(initial=0.0)) for one, other in zip(given, expected, strict=True))
 
 
 def _target(name: str) -> Target:

@@ -12,6 +12,7 @@ from rnnspec.contract.dimensions import ROWS, Name, Size, names_in
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.signature import weight_ranges
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.step_layout import StepLayout
 from rnnspec.driver.compilation import Compilation
 from rnnspec.frozen import frozen
@@ -39,14 +40,20 @@ class StepLibrary:
     constants: int
 
 
-def step_library(model: Compilation, weights: Mapping[str, Array], layout: StepLayout, target: Target) -> StepLibrary:
-    """The step of a model with these weights, as code for a target."""
+def step_library(
+    model: Compilation,
+    weights: Mapping[str, Array],
+    layout: StepLayout,
+    target: Target,
+    storage: WeightStorage = WeightStorage.FULL,
+) -> StepLibrary:
+    """The step of a model with these weights, whose matrices are kept as `storage` says, as code for a target."""
     target = _fitting(target, layout)
     made = Compilation(model.tree, model.graph, model.dtype, target, model.backend)
-    kernels = made.kernels(STREAM)
+    kernels = made.kernels(replace(STREAM, storage=storage))
     function = with_sizes(kernels.function, _ones(kernels.function))
     prepare = with_sizes(kernels.prepare, _ones(kernels.prepare))
-    constants, places = _constants(made, function, weights, target)
+    constants, places = _constants(made, function, weights, target, storage)
     starts = np.cumsum([0, *(state.width * layout.bytes for state in layout.states)]).tolist()
     export = StepExport(
         layout.prefix,
@@ -62,7 +69,12 @@ def step_library(model: Compilation, weights: Mapping[str, Array], layout: StepL
 
 
 def reference(
-    model: Compilation, weights: Mapping[str, Array], layout: StepLayout, target: Target, steps: Mapping[str, Array]
+    model: Compilation,
+    weights: Mapping[str, Array],
+    layout: StepLayout,
+    target: Target,
+    steps: Mapping[str, Array],
+    storage: WeightStorage = WeightStorage.FULL,
 ) -> list[Array]:
     """What the target's library gives, bit for bit, computed here: each output's values, (steps, width).
 
@@ -71,7 +83,7 @@ def reference(
     host = Compilation(model.tree, model.graph, model.dtype, _on_host(model, _fitting(target, layout)), model.backend)
     parameters = Parameters(host.signature.weights, host.signature.dtype)
     parameters.change(lambda flat: np.copyto(flat, _flat(host, weights)))
-    executable = NativeExecutable(host.signature, host.native, host.print)
+    executable = NativeExecutable(host.signature, host.native, host.print, storage=storage)
     stream = Stream(host.signature, executable, parameters, 1)
     count = len(next(iter(steps.values())))
     shown = [stream.step({name: values[place : place + 1] for name, values in steps.items()}) for place in range(count)]
@@ -108,15 +120,15 @@ def _flat(model: Compilation, weights: Mapping[str, Array]) -> Array:
 
 
 def _constants(
-    model: Compilation, function: KernelFunction, weights: Mapping[str, Array], target: Target
+    model: Compilation, function: KernelFunction, weights: Mapping[str, Array], target: Target, storage: WeightStorage
 ) -> tuple[bytes, Mapping[str, int]]:
     """The bytes that a step reads, each buffer's aligned to a vector, and their places; what is prepared is made by this machine."""
     host = Compilation(model.tree, model.graph, model.dtype, _on_host(model, target), model.backend)
     flat = _flat(host, weights)
-    native = host.native(STREAM)
+    native = host.native(replace(STREAM, storage=storage))
     loaded = LoadedFunction(native, Jit().load(native.object_code, native.symbols), BufferPool(1))
     prepared = loaded.prepared(flat, 0).memory.bytes
-    plan = calling_convention(host.kernels(STREAM).function).prepared
+    plan = calling_convention(host.kernels(replace(STREAM, storage=storage)).function).prepared
     starts = np.cumsum([0, *(slot.size({}) for slot in plan.slots)]).tolist()
     content, places, align = bytearray(), dict[str, int](), max(16, target.vector_bytes)
     for name in dict.fromkeys(name for node in function.nodes for name in buffers_of(node)):

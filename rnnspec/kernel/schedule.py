@@ -30,7 +30,8 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
-from rnnspec.kernel.block import BlockScheduler, Context
+from rnnspec.kernel.block import BlockScheduler
+from rnnspec.kernel.block_context import Context
 from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases, KernelFunction, RowMap
 from rnnspec.kernel.op_class import OpClass, form_of, index_number, is_neutral, is_storable, matrix, tensor_type
 from rnnspec.kernel.pipeline import Kernels
