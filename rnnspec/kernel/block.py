@@ -212,7 +212,8 @@ class BlockScheduler:
         before = len(self.context.panels)
         body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns, writer.location))
         if self.context.preparing:
-            self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
+            made = self.context.packing(tuple(self.context.panels.values())[before:], self.context.buffers)
+            self.levels.extend((writer.level - 1, node) for node in made)
         contracts = [statement for statement in body if isinstance(statement, Contract)]
         tile = _within(tiling.beside_weights(tile, contracts, sums, rows, units, dtype, self.context.panel_type), len(body))
         return FusedLoop(rows, units, tile, (*body, *stores), location=writer.location)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from rnnspec.contract.dimensions import Dim, Steps
@@ -106,13 +107,12 @@ class Context:
         target = self.panels[key].target
         return Panels(target, scales_name(target) if self.panel_type is NarrowType.I8 else None)
 
-    def made_panels(self) -> tuple[dict[str, Buffer], tuple[Node, ...]]:
-        """The nests that pack all panels, and the buffers that they need beside those: where panels are narrow, wide ones on the way."""
+    def packing(self, panels: Iterable[PackPanels], buffers: dict[str, Buffer]) -> tuple[Node, ...]:
+        """The nests that make panels; narrow ones are wide first, in a buffer that is added to `buffers`, the prepare function's."""
         if self.panel_type is self.dtype:
-            return {}, tuple(self.panels.values())
-        buffers: dict[str, Buffer] = {}
+            return tuple(panels)
         nodes: list[Node] = []
-        for each in self.panels.values():
+        for each in panels:
             size, name = self.buffers[each.target].width, f"{each.target}.wide"
             buffers[name] = Buffer(name, Space.SCRATCH, self.dtype, 1, size)
             scales = scales_name(each.target) if self.panel_type is NarrowType.I8 else None
@@ -120,7 +120,7 @@ class Context:
             tiles = size // (each.depth * columns)
             narrow = NarrowPanels(name, each.target, scales, tiles, each.depth, columns, location=each.location)
             nodes += (replace(each, target=name), narrow)
-        return buffers, tuple(nodes)
+        return tuple(nodes)
 
 
 def scales_name(panels: str) -> str:
