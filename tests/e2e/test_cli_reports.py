@@ -54,6 +54,9 @@ def test_matrices_in_fewer_bits_are_evaluated_beside(trained: Workplace) -> None
     assert told["int8"].keys() == told["test"].keys()
     assert told["int8"]["loss"] != told["test"]["loss"]
     assert abs(told["int8"]["loss"] - told["test"]["loss"]) < 0.05
+    command = ("predict", "trend.rnnc", "-d", "trend.npz", "--json")
+    usual, narrow = (json.loads(trained.succeeds(*command, *more).out)["predictions"] for more in ((), ("--weights", "int8")))
+    assert len(usual) == len(narrow) and usual != narrow
 
 
 def test_a_terminal_shows_four_digits_and_cuts_nothing(trained: Workplace) -> None:
