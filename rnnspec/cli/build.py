@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import print_table, print_text, say
+from rnnspec.cli.options import Storage
 from rnnspec.contract.target_names import ALL_LEVELS, BUILD_TARGET_NAMES
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def build(
     python: Annotated[bool, typer.Option("--python", help=PYTHON)] = False,
     release: Annotated[str, typer.Option("--release", metavar="VERSION", help=RELEASE, show_default=False)] = "",
     page: Annotated[bool, typer.Option("--page", help="Write page.html too, which runs the model in a browser.")] = False,
+    weights: Storage = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
@@ -50,12 +52,13 @@ def build(
         raise typer.BadParameter("a model and a folder are needed: rnnspec build model.rnnc -o folder")
     from rnnspec.cli.results import print_json
 
+    storage = None if weights is None else weights.value
     if release and not python:
         raise typer.BadParameter("--release is the version of a wheel, which --python makes")
     if python:
         from rnnspec.deploy.python_package import PYTHON_TARGETS, build_python
 
-        made = build_python(model, output, targets=target or PYTHON_TARGETS, name=name, release=release or "0.1.0")
+        made = build_python(model, output, targets=target or PYTHON_TARGETS, name=name, release=release or "0.1.0", weights=storage)
         if as_json:
             print_json(made.as_dict())
         else:
@@ -65,7 +68,7 @@ def build(
     from rnnspec.deploy.build import build as make
 
     wanted = [each.strip() for each in functions.split(",")] if functions else []
-    reports = make(model, output, targets=target or None, name=name, functions=wanted, page=page, link=link)
+    reports = make(model, output, targets=target or None, name=name, functions=wanted, page=page, link=link, weights=storage)
     if as_json:
         print_json({"targets": [report.as_dict() for report in reports]})
     else:
@@ -84,11 +87,15 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     table.add_column("calls")
     if any(report.workspace is not None for report in reports):
         table.add_column("workspace, bytes")
+    narrow = any(report.difference for report in reports)
+    if narrow:
+        table.add_column(f"{reports[0].weights}, largest difference", justify="right")
     for report in reports:
         sizes = (f"{size:,}" for size in (report.code, report.constants, report.state))
         whole = ("" if report.module is None else f"{report.module:,}",) if module else ()
         calls = "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing"
-        table.add_row(report.target, *sizes, *whole, calls, *(() if report.workspace is None else (report.workspace,)))
+        further = () if report.workspace is None else (report.workspace,)
+        table.add_row(report.target, *sizes, *whole, calls, *further, *([f"{report.difference:.2g}"] if narrow else []))
     print_table(table)
 
 

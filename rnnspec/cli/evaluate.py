@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli.options import ArtifactPath, AsJson, Columns, DataFormat, DataPaths, Header
+from rnnspec.cli.options import ArtifactPath, AsJson, Columns, DataFormat, DataPaths, Header, Storage
 
 REPORT = "Also print each class's precision, recall and F1 and the confusion matrix, or the errors of values."
 
@@ -18,9 +18,13 @@ def evaluate(
     format: DataFormat = None,
     header: Header = True,
     report: Annotated[bool, typer.Option("--report", help=REPORT)] = False,
+    weights: Storage = None,
     json_: AsJson = False,
 ) -> None:
-    """Print a model's loss and metrics on the test set of the data, or on all of it if it has no sets."""
+    """Print a model's loss and metrics on the test set of the data, or on all of it if it has no sets.
+
+    With --weights also what they are with matrices in fewer bits.
+    """
     from rnnspec import api
     from rnnspec.cli.data import examples_of, given_by, open_data, with_targets
     from rnnspec.cli.results import name_classes, print_json, print_report, print_results
@@ -35,10 +39,13 @@ def evaluate(
     with placed(test.origin):
         found = loaded.report(**examples_of(test)) if report else None
         means = loaded.evaluate(**examples_of(test)) if found is None else found.results
+        narrow = {} if weights is None else {weights.value: api.load(model, weights=weights.value).evaluate(**examples_of(test))}
     if json_:
         reports = {} if found is None else {"report": {name: each.as_dict() for name, each in found.outputs.items()}}
-        print_json({"samples": test.samples, "test": means, **reports})
+        print_json({"samples": test.samples, "test": means, **narrow, **reports})
         return
     print_results("test", means)
+    for name, others in narrow.items():
+        print_results(f"test {name}", others)
     if found is not None:
         print_report(found)

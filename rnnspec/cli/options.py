@@ -11,6 +11,7 @@ import typer
 
 from rnnspec.cli.outputs import ENDINGS_TEXT, check_model_output, check_predictions_output, check_text_output
 from rnnspec.contract.target_names import TARGET_NAMES
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.file_kinds import DATA_FORMATS
 
 Literal: TypeAlias = int | float | bool | str | None
@@ -68,6 +69,10 @@ SpecOrModelPath: TypeAlias = Annotated[
 DTYPE = "The precision to compile for.  [default: float32, or the compiled model's]"
 DtypeOrModels: TypeAlias = Annotated[Precision | None, typer.Option("--dtype", help=DTYPE, show_default=False)]
 Dtype: TypeAlias = Annotated[Precision, typer.Option("--dtype", help="The precision to compile for.")]
+
+
+STORAGE = "How inference keeps the matrices that it multiplies by.  [default: the model's own]"
+Storage: TypeAlias = Annotated[WeightStorage | None, typer.Option("--weights", help=STORAGE, show_default=False)]
 
 
 def parse_parameters(assignments: list[str] | None) -> dict[str, Literal]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.console import print_table, results, say
-from rnnspec.cli.options import ArtifactPath, AsJson, Columns, DataFormat, Header, OptionalDataPaths, PredictionsOutput
+from rnnspec.cli.options import ArtifactPath, AsJson, Columns, DataFormat, Header, OptionalDataPaths, PredictionsOutput, Storage
 from rnnspec.cli.outputs import STANDARD_OUTPUT, ending_of, refuse_overwriting
 
 TEXT = "A text to predict, in the place of data; repeatable. `-` takes the lines of standard input."
@@ -25,6 +25,7 @@ def predict(
     format: DataFormat = None,
     header: Header = True,
     output_format: Annotated[str | None, typer.Option(metavar="NAME", help=OUTPUT_FORMAT, show_default=False)] = None,
+    weights: Storage = None,
     json_: AsJson = False,
 ) -> None:
     """Predict the test set of the data, or all of it if it has no sets; print some of it or write all of it.
@@ -48,7 +49,7 @@ def predict(
     if output == STANDARD_OUTPUT and (show or json_):
         raise typer.BadParameter("it prints to standard output, where `-o -` writes", param_hint="'--show'" if show else "'--json'")
     given = given_by(columns, format, header)
-    loaded = api.load(model)
+    loaded = api.load(model, weights=None if weights is None else weights.value)
     signature = loaded.signature
     check_format(ending, signature.outputs)
     if text:

@@ -38,3 +38,6 @@ ALL_LEVELS = "x86-64"
 
 TARGET_VARIABLE = "RNNSPEC_TARGET"
 """The environment's variable that names the target to compile for, where that isn't all that the machine has."""
+
+WHEEL_PLATFORMS = ("manylinux_2_17_x86_64", "musllinux_1_1_x86_64")
+"""The platforms, by PyPI's names, of a package for Python: its code calls nothing of the C library's but copies of memory."""

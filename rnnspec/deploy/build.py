@@ -19,6 +19,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import ALL_LEVELS, BUILD_TARGET_NAMES
+from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
 from rnnspec.deploy.built import Built, Layouts, built
@@ -69,7 +70,8 @@ class TargetReport:
 
     `imports`: the functions that it calls in other libraries; None where the object is neither an ELF nor for WebAssembly, in which
     they aren't looked up. `module`: of the whole `.wasm`; None for other targets.
-    `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function.
+    `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function. `weights`: the elements
+    in which matrices are kept. `difference`: between outputs in the files with checks and those of whole weights, the largest one.
     """
 
     target: str
@@ -79,11 +81,14 @@ class TargetReport:
     imports: tuple[str, ...] | None
     workspace: str | None = None
     module: int | None = None
+    weights: str = "float32"
+    difference: float = 0.0
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
         sizes = {"code": self.code, "constants": self.constants, "state": self.state, "workspace": self.workspace}
-        report: dict[str, object] = {"target": self.target, **sizes, "imports": self.imports}
+        kept = {"weights": self.weights, "difference": self.difference}
+        report: dict[str, object] = {"target": self.target, **sizes, "imports": self.imports, **kept}
         return report if self.module is None else {**report, "module": self.module}
 
 
@@ -96,6 +101,7 @@ def build(
     functions: Sequence[str] = (),
     page: bool = False,
     link: str = "",
+    weights: StorageName | None = None,
 ) -> tuple[TargetReport, ...]:
     """Writes a model as a C library for some machines: what each takes.
 
@@ -109,6 +115,8 @@ def build(
     page       bool                       also `page.html`, which runs the first of the targets that     False
                                           is for WebAssembly, ("wasm32-simd",) if none is given
     link       str                        "so": also a shared library of Linux's for each target         none
+    weights    "float16", "bfloat16",     how matrices are kept, see `load`: less memory, outputs that   the model's own
+               "int8"                     differ by what the report says
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
     give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a Cortex-M among
@@ -142,19 +150,27 @@ def build(
     layouts = _layouts(compilation, _prefix(name, compilation), functions)
     if page and layouts.step is None:
         raise CannotBuild("a page runs a stream's step: add step to the functions")
-    made = [built(compilation, saved.weights, layouts, each) for each in names]
+    storage = WeightStorage.FULL if weights is None else checked_storage(weights, saved.dtype)
+    made = [built(compilation, saved.weights, layouts, each, storage) for each in names]
+    machines = [each.target for own in made for each in own.libraries]
+    checks = {machine.name: _checks(compilation, saved.weights, machine, layouts, storage) for machine in machines}
     architecture = compilation.backend.host_target().architecture
     linked = [shared_library(each.parts, architecture) if link else None for each in made]
     linkable = [each for each in made if each.target.object_format == "Wasm" and layouts.step is not None]
     modules = {each.folder: link_module(each.members[0].object_code, each.symbols).content for each in linkable}
-    reports = tuple(_report(compilation, layouts, each, modules.get(each.folder)) for each in made)
+    reports = [_report(compilation, layouts, each, modules.get(each.folder)) for each in made]
+    if storage is not WeightStorage.FULL:
+        exact = {machine.name: _checks(compilation, saved.weights, machine, layouts, WeightStorage.FULL) for machine in machines}
+        for place, each in enumerate(made):
+            apart = max(_difference(checks[own.target.name], exact[own.target.name]) for own in each.libraries)
+            reports[place] = replace(reports[place], weights=storage.value, difference=apart)
     with new_folder(Path(folder)) as inside:
         for each, shared in zip(made, linked, strict=True):
             _write_target(inside / each.folder, each, shared)
             for own in each.libraries:
                 checked = inside / each.folder / (own.target.name if len(each.libraries) > 1 else "")
                 checked.mkdir(exist_ok=True)
-                for file, content in _checks(compilation, saved.weights, own.target, layouts).items():
+                for file, content in checks[own.target.name].files.items():
                     (checked / file).write_bytes(content)
         for target, module in modules.items():
             (inside / target / f"{layouts.prefix}.wasm").write_bytes(module)
@@ -162,7 +178,7 @@ def build(
         workspace = largest(each.workspace for each in made if each.workspace is not None)
         sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
         written = dict(texts(model_name, digest, names, layouts, workspace=workspace, checked=sizes))
-        written |= _for_arduino(inside, compilation, saved.weights, layouts, made, written[f"include/{layouts.prefix}.h"])
+        written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
         if layouts.step is not None and modules:
             written |= package_texts(layouts.step, model_name, digest, list(modules))
             if page:
@@ -171,18 +187,24 @@ def build(
             (inside / path).parent.mkdir(parents=True, exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
         (inside / "report.json").write_text(json.dumps([each.as_dict() for each in reports], indent=2) + "\n", encoding="utf-8")
-    return reports
+    return tuple(reports)
 
 
 def _for_arduino(
-    inside: Path, model: Compilation, weights: Mapping[str, Array], layouts: Layouts, made: Sequence[Built], header: str
+    inside: Path,
+    model: Compilation,
+    weights: Mapping[str, Array],
+    layouts: Layouts,
+    made: Sequence[Built],
+    storage: WeightStorage,
+    header: str,
 ) -> Mapping[str, str]:
     """Writes the static libraries of microcontrollers where Arduino looks for them: the texts that belong to them."""
     boards = [(variant, each) for each in made for variant in variants(each.target)]
     for variant, each in boards:
         own = each.members
         if variant.target.triple != each.target.triple:
-            passing = library(model, weights, variant.target, step=layouts.step, forward=layouts.forward)
+            passing = library(model, weights, variant.target, step=layouts.step, forward=layouts.forward, storage=storage)
             own = (Member(own[0].name, passing.object_code, passing.symbols),)
         _write_archive(inside / "src" / variant.folder, layouts.prefix, own, bsd=False)
     return arduino_texts(model.signature.model, header, layouts) if boards else {}
@@ -198,16 +220,34 @@ def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> Layou
     return Layouts(step, forward_layout(model.signature, prefix) if "forward" in wanted else None)
 
 
-def _checks(model: Compilation, weights: Mapping[str, Array], target: Target, layouts: Layouts) -> Mapping[str, bytes]:
-    """The files, by their names, of inputs and the outputs that a target must give."""
+@frozen
+class _Checks:
+    """Inputs and what a target must give for them: `files` by their names, and the `outputs` in these."""
+
+    files: Mapping[str, bytes]
+    outputs: tuple[Array, ...]
+
+
+def _checks(model: Compilation, weights: Mapping[str, Array], target: Target, layouts: Layouts, storage: WeightStorage) -> _Checks:
     files: dict[str, bytes] = {}
+    outputs: list[Array] = []
     if (step := layouts.step) is not None:
         given = _checked_steps(step)
-        files["check.bin"] = _check_file(step, given, reference(model, weights, step, target, given))
+        expected = reference(model, weights, step, target, given, storage)
+        files["check.bin"] = _check_file(step, given, expected)
+        outputs += expected
     if (forward := layouts.forward) is not None:
         batch = checked_batch(model.signature, forward)
-        files["check_forward.bin"] = batch_file(batch, forward, forward_reference(model, weights, target, batch))
-    return files
+        expected = forward_reference(model, weights, target, batch, storage)
+        files["check_forward.bin"] = batch_file(batch, forward, expected)
+        outputs += expected
+    return _Checks(files, tuple(outputs))
+
+
+def _difference(given: _Checks, expected: _Checks) -> float:
+    """The largest one of any output."""
+    pairs = zip(given.outputs, expected.outputs, strict=True)
+    return max((float(np.abs(one - other).max(initial=0.0)) for one, other in pairs), default=0.0)
 
 
 def _target(name: str) -> str:
@@ -265,7 +305,7 @@ def _report(model: Compilation, layouts: Layouts, made: Built, module: bytes | N
     workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
     state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
     constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module)
-    return TargetReport(made.folder, code, constants, state, imports, workspace, whole)
+    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, model.signature.dtype)
 
 
 def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rnnspec.contract.executable import Array, CallRequest
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.constants import flat_weights, on_this_machine
 from rnnspec.deploy.library import fitting
 from rnnspec.driver.compilation import Compilation
@@ -25,10 +26,12 @@ class PaddedBatch:
     masks: Mapping[str, Array]
 
 
-def forward_reference(model: Compilation, weights: Mapping[str, Array], target: Target, batch: PaddedBatch) -> list[Array]:
+def forward_reference(
+    model: Compilation, weights: Mapping[str, Array], target: Target, batch: PaddedBatch, storage: WeightStorage = WeightStorage.FULL
+) -> list[Array]:
     """What the target's library gives, bit for bit: each output, padded."""
     host = on_this_machine(model, fitting(target, np.dtype(model.dtype).itemsize))
-    executable = NativeExecutable(host.signature, host.native, host.print)
+    executable = NativeExecutable(host.signature, host.native, host.print, storage=storage)
     executable.threads.number = 1
     checked = check_inputs(host.signature, batch.inputs, batch.masks or None, batch.lengths or None).batch()
     return list(executable.forward(CallRequest(checked.inputs, checked.indices, flat_weights(host, weights), 1)))

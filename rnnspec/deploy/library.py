@@ -10,6 +10,7 @@ import numpy as np
 from rnnspec.backend.protocol import ForwardExport, LibraryExport, LibraryRow, StepExport
 from rnnspec.contract.dimensions import ROWS, Dim, Name, Size, names_in
 from rnnspec.contract.executable import Array
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.constants import Constants
 from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.step_layout import StepLayout
@@ -53,16 +54,20 @@ def library(
     *,
     step: StepLayout | None = None,
     forward: ForwardLayout | None = None,
+    storage: WeightStorage = WeightStorage.FULL,
 ) -> Library:
-    """The functions of a model with these weights, as code for a target; of `step` and `forward` those that have a layout."""
+    """The functions of a model with these weights, whose matrices are kept as `storage` says, as code for a target.
+
+    Of `step` and `forward` those that have a layout.
+    """
     layout = step or forward
     assert layout is not None
     target = fitting(target, layout.bytes)
     made = Compilation(model.tree, model.graph, model.dtype, target, model.backend)
     constants = Constants(model, weights, target)
     sequences = {each.name: each.is_sequence for each in made.signature.inputs}
-    stepping = None if step is None else _step(made, step, constants)
-    calling = None if forward is None else _forward(made, constants)
+    stepping = None if step is None else _step(made, step, constants, replace(STREAM, storage=storage))
+    calling = None if forward is None else _forward(made, constants, replace(FORWARD, storage=storage))
     export = LibraryExport(
         layout.prefix,
         tuple(LibraryRow(each.source, each.width, each.vocabulary, sequences[each.source]) for each in layout.inputs),
@@ -81,20 +86,20 @@ def fitting(target: Target, element_bytes: int) -> Target:
     return replace(target, vector_bytes=2 * element_bytes) if target.vector_bytes < 2 * element_bytes else target
 
 
-def _step(made: Compilation, layout: StepLayout, constants: Constants) -> StepExport:
-    kernels = made.kernels(STREAM)
+def _step(made: Compilation, layout: StepLayout, constants: Constants, variant: Variant) -> StepExport:
+    kernels = made.kernels(variant)
     function = with_sizes(kernels.function, _ones(kernels.function))
     prepare = with_sizes(kernels.prepare, _ones(kernels.prepare))
     starts = np.cumsum([0, *(state.width * layout.bytes for state in layout.states)]).tolist()
     states = {state.source: start for state, start in zip(layout.states, starts, strict=False)}
     kernels = replace(kernels, prepare=prepare, function=function)
-    return StepExport(kernels, states, layout.state_bytes, constants.places(STREAM, function))
+    return StepExport(kernels, states, layout.state_bytes, constants.places(variant, function))
 
 
-def _forward(made: Compilation, constants: Constants) -> ForwardExport:
-    kernels, target = made.kernels(FORWARD), made.machine()
+def _forward(made: Compilation, constants: Constants, variant: Variant) -> ForwardExport:
+    kernels, target = made.kernels(variant), made.machine()
     memory = forward_memory(kernels.function, made.signature, target)
-    return ForwardExport(kernels, made.signature, memory, constants.places(FORWARD, kernels.function))
+    return ForwardExport(kernels, made.signature, memory, constants.places(variant, kernels.function))
 
 
 def _ones(function: KernelFunction) -> Mapping[Size, int]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 from rnnspec import api
 from rnnspec.backend.templates import render
+from rnnspec.contract.target_names import WHEEL_PLATFORMS
+from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.build import new_folder
 from rnnspec.deploy.runtime_copy import copied_modules
 from rnnspec.deploy.step_layout import CannotBuild, identifier
@@ -45,16 +47,16 @@ RUNTIME = "_runtime"
 PYTHON_TARGETS = tuple(level.name for level in LEVELS)
 """The targets that a package can have code for: its objects are linked without LLVM, which is for Linux on x86-64."""
 
-PLATFORMS = ("manylinux_2_17_x86_64", "musllinux_1_1_x86_64")
-"""The code calls nothing of the C library's but copies of memory."""
-
 _RELEASE = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")
 _TAKEN = frozenset({"numpy", "rnnspec"}) | sys.stdlib_module_names
 
 
 @frozen
 class PythonReport:
-    """What a package takes, in bytes: `python` of its modules, `code` of all levels, `weights`, and `wheel_bytes` of the wheel."""
+    """What a package takes, in bytes: `python` of its modules, `code` of all levels, `weights`, and `wheel_bytes` of the wheel.
+
+    `storage`: the elements in which inference keeps matrices; the file of weights is of the model's own.
+    """
 
     package: str
     wheel: str
@@ -63,11 +65,12 @@ class PythonReport:
     code: int
     weights: int
     wheel_bytes: int
+    storage: str = "float32"
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
         sizes = {"python": self.python, "code": self.code, "weights": self.weights, "wheel_bytes": self.wheel_bytes}
-        return {"package": self.package, "wheel": self.wheel, "targets": list(self.targets), **sizes}
+        return {"package": self.package, "wheel": self.wheel, "targets": list(self.targets), **sizes, "storage": self.storage}
 
 
 def build_python(
@@ -77,6 +80,7 @@ def build_python(
     targets: Sequence[str] = ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
     name: str = "",
     release: str = "0.1.0",
+    weights: StorageName | None = None,
 ) -> PythonReport:
     """Writes a model as a Python package that runs with numpy alone, a folder and a wheel: what it takes.
 
@@ -87,6 +91,8 @@ def build_python(
     targets   sequence of str         levels of processors; a machine takes the highest that it has   all three
     name      str                     the package's name                                              the model's name
     release   str                     the wheel's version                                             "0.1.0"
+    weights   "float16", "bfloat16",  how inference keeps matrices, see `load`                        as the model
+              "int8"
 
     `<name>.load()` gives the model there: `predict`, `forward`, `predict_classes`, `stream` and their errors are this package's own, and so
     is every bit on the same processor. It can't train. For Linux on x86-64. ValueError for a target or a name that there isn't,
@@ -107,17 +113,17 @@ def build_python(
     made = model if not isinstance(model, str | bytes | os.PathLike) else api.load(model)
     package = _package_name(name, made.signature.model)
     artifact, _ = made.state_artifact()
-    code = _code(made, artifact, chosen)
+    code = _code(made, artifact, chosen, checked_storage(weights or made.weight_storage, artifact.dtype))
     with new_folder(Path(folder)) as inside:
         place = inside / package
         place.mkdir()
         write_contents(place, code, artifact.weights, made.carried_states)
         _write_modules(place, package, release, code)
         content = {path.relative_to(inside).as_posix(): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
-        file = wheel_name(package, release, PLATFORMS)
+        file = wheel_name(package, release, WHEEL_PLATFORMS)
         made_wheel = _wheel(content, package, release, code.source.name)
         (inside / file).write_bytes(made_wheel)
-        report = _report(content, package, file, chosen, len(made_wheel))
+        report = _report(content, package, file, chosen, len(made_wheel), code)
         (inside / "report.json").write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
     return report
 
@@ -143,7 +149,7 @@ def _package_name(name: str, model: str) -> str:
     return chosen
 
 
-def _code(model: Model, artifact: model_file.Artifact, targets: Sequence[str]) -> PackagedCode:
+def _code(model: Model, artifact: model_file.Artifact, targets: Sequence[str], storage: WeightStorage) -> PackagedCode:
     """The functions of inference for each level; the spec's text stays at home."""
     parameters = cast("Mapping[str, ParameterValue]", artifact.parameters)
     compilation = compiled(SourceFile(model_file.SPEC, artifact.text), parameters, artifact.dtype, imports=False).compilation
@@ -151,11 +157,11 @@ def _code(model: Model, artifact: model_file.Artifact, targets: Sequence[str]) -
     levels: list[LevelCode] = []
     for target in targets:
         made = Compilation(compilation.tree, compilation.graph, compilation.dtype, BUILD_TARGETS[target], compilation.backend)
-        shared = {name: replace(variant, shared=name != "stream") for name, variant in wanted.items()}
+        shared = {name: replace(variant, shared=name != "stream", storage=storage) for name, variant in wanted.items()}
         levels.append(LevelCode(target, {name: made.native(variant) for name, variant in shared.items()}))
     call = _python_call(compilation, min(targets))
     source = replace(model.source, text="")
-    return PackagedCode(model.signature, source, artifact.texts, dict(model.class_thresholds), tuple(levels), call)
+    return PackagedCode(model.signature, source, artifact.texts, dict(model.class_thresholds), tuple(levels), call, storage)
 
 
 def _python_call(model: Compilation, target: str) -> PythonCall:
@@ -206,13 +212,16 @@ def _license() -> str:
 
 def _wheel(content: Mapping[str, bytes], package: str, release: str, model: str) -> bytes:
     values = {"package": package, "release": release, "version": __version__, "model": model}
-    tags = "\n".join(f"Tag: py3-none-{platform}" for platform in PLATFORMS)
+    tags = "\n".join(f"Tag: py3-none-{platform}" for platform in WHEEL_PLATFORMS)
     metadata = render("python_package_metadata.j2", values)
     return wheel(content, f"{package}-{release}.dist-info", metadata, render("python_package_wheel.j2", {**values, "tags": tags}))
 
 
-def _report(content: Mapping[str, bytes], package: str, file: str, targets: tuple[str, ...], wheel_bytes: int) -> PythonReport:
+def _report(
+    content: Mapping[str, bytes], package: str, file: str, targets: tuple[str, ...], wheel_bytes: int, code: PackagedCode
+) -> PythonReport:
     def size(*endings: str) -> int:
         return sum(len(data) for path, data in content.items() if path.endswith(endings))
 
-    return PythonReport(package, file, targets, size(".py", ".json"), size(".o"), size(WEIGHTS, STATES), wheel_bytes)
+    storage = code.signature.dtype if code.storage is WeightStorage.FULL else code.storage.value
+    return PythonReport(package, file, targets, size(".py", ".json"), size(".o"), size(WEIGHTS, STATES), wheel_bytes, storage)

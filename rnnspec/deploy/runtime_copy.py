@@ -24,13 +24,7 @@ class _Module:
 
 
 def copied_modules(name: str) -> Mapping[str, str]:
-    """The texts by their paths, with `name`, of a package, in the place of `rnnspec` in imports; without the package's own first module.
-
-    >>> from rnnspec.deploy.runtime_copy import copied_modules
-    >>> texts = copied_modules("net._runtime")
-    >>> "runtime/packaged/model.py" in texts, any(path.startswith("driver") for path in texts)
-    (True, False)
-    """
+    """The texts by their paths, with `name`, of a package, in the place of `rnnspec` in imports; without the package's own first module."""
     found: dict[str, _Module] = {}
     waiting = [FIRST]
     while waiting:

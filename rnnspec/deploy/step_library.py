@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.constants import flat_weights, on_this_machine
 from rnnspec.deploy.library import Library, fitting, library
 from rnnspec.deploy.step_layout import StepLayout
@@ -17,13 +18,24 @@ from rnnspec.runtime.model.weights import Parameters
 from rnnspec.runtime.native.executable import NativeExecutable
 
 
-def step_library(model: Compilation, weights: Mapping[str, Array], layout: StepLayout, target: Target) -> Library:
-    """The step of a model with these weights, as code for a target."""
-    return library(model, weights, target, step=layout)
+def step_library(
+    model: Compilation,
+    weights: Mapping[str, Array],
+    layout: StepLayout,
+    target: Target,
+    storage: WeightStorage = WeightStorage.FULL,
+) -> Library:
+    """The step of a model with these weights, whose matrices are kept as `storage` says, as code for a target."""
+    return library(model, weights, target, step=layout, storage=storage)
 
 
 def reference(
-    model: Compilation, weights: Mapping[str, Array], layout: StepLayout, target: Target, steps: Mapping[str, Array]
+    model: Compilation,
+    weights: Mapping[str, Array],
+    layout: StepLayout,
+    target: Target,
+    steps: Mapping[str, Array],
+    storage: WeightStorage = WeightStorage.FULL,
 ) -> list[Array]:
     """What the target's library gives, bit for bit, computed here: each output's values, (steps, width).
 
@@ -32,7 +44,7 @@ def reference(
     host = on_this_machine(model, fitting(target, layout.bytes))
     parameters = Parameters(host.signature.weights, host.signature.dtype)
     parameters.change(lambda flat: np.copyto(flat, flat_weights(host, weights)))
-    executable = NativeExecutable(host.signature, host.native, host.print)
+    executable = NativeExecutable(host.signature, host.native, host.print, storage=storage)
     stream = Stream(host.signature, executable, parameters, 1)
     count = len(next(iter(steps.values())))
     shown = [stream.step({name: values[place : place + 1] for name, values in steps.items()}) for place in range(count)]

@@ -26,6 +26,7 @@ WITH_FRAMEWORKS = {"torch.py"}
 
 EXAMPLES: dict[str, Any] = {
     "rnnspec.build": rnnspec.build,
+    "rnnspec.build_python": rnnspec.build_python,
     "rnnspec.compile": rnnspec.compile,
     "rnnspec.load": rnnspec.load,
     "rnnspec.import_model": rnnspec.import_model,

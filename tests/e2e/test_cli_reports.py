@@ -43,6 +43,22 @@ def test_a_report_is_in_the_json(trained: Workplace) -> None:
     assert told["report"]["dense"]["rises"] == expected(trained).outputs["dense"].as_dict()["1"]
 
 
+def test_matrices_in_fewer_bits_are_evaluated_beside(trained: Workplace) -> None:
+    usual, both = trained.succeeds(*EVALUATE).out, trained.succeeds(*EVALUATE, "--weights", "int8").out
+    assert both.startswith(usual)
+    assert [line.rsplit(" ", 1)[0] for line in both.splitlines()] == [
+        *(line.rsplit(" ", 1)[0] for line in usual.splitlines()),
+        *(line.rsplit(" ", 1)[0].replace("test", "test int8") for line in usual.splitlines()),
+    ]
+    told = json.loads(trained.succeeds(*EVALUATE, "--weights", "int8", "--json").out)
+    assert told["int8"].keys() == told["test"].keys()
+    assert told["int8"]["loss"] != told["test"]["loss"]
+    assert abs(told["int8"]["loss"] - told["test"]["loss"]) < 0.05
+    command = ("predict", "trend.rnnc", "-d", "trend.npz", "--json")
+    usual, narrow = (json.loads(trained.succeeds(*command, *more).out)["predictions"] for more in ((), ("--weights", "int8")))
+    assert len(usual) == len(narrow) and usual != narrow
+
+
 def test_a_terminal_shows_four_digits_and_cuts_nothing(trained: Workplace) -> None:
     shown = on_terminal(trained.folder, 30, *EVALUATE, "--report")
     assert "…" not in shown

@@ -143,8 +143,9 @@ class CpuTiling:
     ) -> Tile:
         """The tile for the weights' panels, see `for_panels`, and its blocks. A step's left side is in a cache: it was just written."""
         lanes = self.target.lanes(dtype)
-        weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[panels])
-        fitting = for_panels(tile, sums, weights, -(-units // lanes), self.target)
+        weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[dtype])
+        # Narrow weights come fast enough that sums wait for each other first, as many as a single row has.
+        fitting = for_panels(tile, sums, weights, -(-units // lanes), self.target) if panels is dtype else tile
         block = deep_block(tile, contracts[0].depth, sums, units, lanes, self.target) if len(contracts) == 1 else None
         if block is None and rows != ROWS:
             block = flat_block(tile, sum(contract.depth for contract in contracts), sums, units, lanes, self.target)

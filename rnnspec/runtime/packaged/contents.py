@@ -12,6 +12,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import Signature, weight_ranges
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.frozen import frozen
 from rnnspec.runtime.native.fast_call import PythonCall
 from rnnspec.runtime.storage.dataclass_json import from_json, to_json
@@ -33,6 +34,7 @@ class PackagedCode:
     """The plain data of a model in a package. Object code lies in files of its own, so that here it is empty.
 
     `texts`: vocabularies and class names, as a model's file has them. `thresholds`: by output, see `CompiledModel.class_thresholds`.
+    `storage`: the elements in which matrices are kept.
     """
 
     signature: Signature
@@ -41,6 +43,7 @@ class PackagedCode:
     thresholds: Mapping[str, float]
     levels: tuple[LevelCode, ...]
     python_call: PythonCall
+    storage: WeightStorage = WeightStorage.FULL
 
 
 def object_name(level: str, function: str) -> str:

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from rnnspec.contract.executable import Executable
 from rnnspec.contract.native_function import NativeFunction
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.native.executable import NativeExecutable, Variant
 from rnnspec.runtime.native.fast_call import PythonCall
@@ -37,9 +38,9 @@ class PackagedModel(CompiledModel):
             return replace(code.python_call, object_code=(folder / CALL).read_bytes())
 
         def build(wanted: Variant) -> NativeFunction:
-            return _function(folder, level, wanted)
+            return _function(folder, level, replace(wanted, storage=WeightStorage.FULL))
 
-        executable: Executable = NativeExecutable(code.signature, build, _no_stage, python_call)
+        executable: Executable = NativeExecutable(code.signature, build, _no_stage, python_call, storage=code.storage)
         if code.signature.states:
             executable = StatefulExecutable(executable, code.signature.states, code.signature.dtype)
             if states := read_states(folder):

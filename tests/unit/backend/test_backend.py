@@ -14,6 +14,7 @@ from rnnspec.contract.dimensions import Dim
 from rnnspec.contract.executable import Formula
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.native_function import Space
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.diagnostics import InternalError
 from rnnspec.driver.compilation import Compilation, python_call, target_named
 from rnnspec.driver.pipelines import stages_of
@@ -25,7 +26,7 @@ from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases, Contract, Statement
 from rnnspec.kernel.pipeline import KernelPipeline, Kernels
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.schedule import schedule
-from rnnspec.kernel.target import AVX2, NEON, Target, Tile
+from rnnspec.kernel.target import AVX2, NEON, Element, Target, Tile
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 from rnnspec.training.optimizers import Adam
@@ -44,7 +45,9 @@ class OneByOne:
     def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
         return Tile((1,), 1)
 
-    def beside_weights(self, tile: Tile, contracts: tuple[Contract, ...], sums: int, rows: Dim, units: int, dtype: DType) -> Tile:
+    def beside_weights(
+        self, tile: Tile, contracts: tuple[Contract, ...], sums: int, rows: Dim, units: int, dtype: DType, panels: Element
+    ) -> Tile:
         return tile
 
     def pointwise(self, units: int, body: tuple[Statement, ...], dtype: DType) -> Tile:
@@ -80,9 +83,10 @@ class Toy:
         *,
         reader: Function | None = None,
         aliases: BufferAliases = NO_ALIASES,
+        storage: WeightStorage = WeightStorage.FULL,
         after: str | None = None,
     ) -> Kernels:
-        kernels = schedule(function, OneByOne(target), offsets, reader=reader, aliases=aliases)
+        kernels = schedule(function, OneByOne(target), offsets, reader=reader, aliases=aliases, storage=storage)
         return kernels if after == SCHEDULE else self.pipelines[stage].run(kernels, after)
 
     def emit(self, kernels: Kernels, *, timed: bool = False, shared: bool = True) -> Emitted:

@@ -19,6 +19,7 @@ import rnnspec
 from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
+from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.archive import archive
 from rnnspec.deploy.elf_symbols import undefined_symbols
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
@@ -116,6 +117,27 @@ def test_a_library_in_double_precision() -> None:
     assert small.target.vector_bytes == 16
 
 
+@pytest.mark.parametrize("storage", [WeightStorage.FLOAT16, WeightStorage.BFLOAT16, WeightStorage.INT8])
+def test_matrices_in_fewer_bits(storage: WeightStorage) -> None:
+    """The bits of a stream with the same matrices, in a half or a quarter of the bytes; no target needs a function for it."""
+    compilation, weights = model("lstm")
+    layout, target = step_layout(compilation.signature, "m"), BUILD_TARGETS[NATIVE]
+    library, given = step_library(compilation, weights, layout, target, storage), inputs(layout)
+    (expected,) = reference(compilation, weights, layout, target, given, storage)
+    output = np.zeros((STEPS, 3), np.float32)
+    assert called(library.object_code, "m_steps", [np.zeros(layout.state_bytes, np.uint8), given["x"], output], STEPS) == 0
+    assert output.tobytes() == expected.tobytes()
+    whole = step_library(compilation, weights, layout, target)
+    assert library.constants < whole.constants * (0.4 if storage is WeightStorage.INT8 else 0.6)
+    for name in ("cortex-m0plus", "cortex-m4", "riscv32", "x86-64-v2"):
+        narrow, usual = (
+            undefined_symbols(step_library(compilation, weights, layout, BUILD_TARGETS[name], kept).object_code)
+            for kept in (storage, WeightStorage.FULL)
+        )
+        soft = {"__aeabi_i2f", "__aeabi_ui2f"} if name == "cortex-m0plus" else set[str]()
+        assert set(narrow) <= {*usual, *soft}
+
+
 def test_an_id_out_of_range_changes_nothing() -> None:
     compilation, weights = model("ids")
     layout = step_layout(compilation.signature, "m")
@@ -185,6 +207,10 @@ def test_a_folder(tmp_path: Path) -> None:
     assert told == [json.loads(json.dumps(each.as_dict())) for each in first]
     assert [each["target"] for each in told] == ["cortex-m0plus", NATIVE]
     assert not list(tmp_path.glob(".rnnspec-*"))
+    (narrow,) = rnnspec.build(made, tmp_path / "narrow", targets=[NATIVE], weights="int8")
+    assert (first[1].weights, first[1].difference, narrow.weights) == ("float32", 0.0, "int8")
+    assert 0 < narrow.difference < 0.05
+    assert narrow.constants < first[1].constants
 
 
 def test_the_folder_is_as_open_as_the_process_makes_folders(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -27,6 +28,7 @@ HERE = sys.platform == "linux" and os.uname().machine == "x86_64"
 TINY = "model Tiny { input x: float[time, 3]\n LSTM(8)\n Dense(1) }"
 MODELS = {
     "tiny": TINY,
+    "small": TINY.replace("Tiny", "Small"),
     "both": """model Both { input x: float[time, 3], row: float[2]
         s = x -> Masking() -> Bidirectional(GRU(5, return_sequences = true))
         last = s -> LSTM(4)
@@ -52,7 +54,7 @@ def error(call, *arguments, **named):
         call(*arguments, **named)
     except Exception as raised:
         return f"{type(raised).__name__}: {raised}"
-import tiny, both, going, words
+import tiny, small, both, going, words
 x = np.random.default_rng(0).normal(size=(3, 7, 3)).astype(np.float32)
 model = tiny.load()
 stream = model.stream(3)
@@ -63,6 +65,8 @@ found["errors"] = [error(model.predict, x[..., :2]), error(model.predict, x, len
 found["refused"] = [error(model.forward, x, record=True), error(model.save, "x"), error(model.inspect, "llvm"), error(model.__reduce__)]
 model.set_weights([value * 2 for value in model.get_weights()])
 found["changed"] = bits(model.predict(x))
+model = small.load()
+found["small"] = bits(model.predict(x), model.stream(3).step(x[:, 0]))
 model = both.load()
 found["both"] = bits(*model.predict({"x": np.where(np.arange(7)[:, None] < 4, x, 0), "row": np.ones((3, 2))}))
 found["both"] += [error(model.stream)]
@@ -79,6 +83,9 @@ print(json.dumps(found))
 def models() -> dict[str, Model]:
     made = {name: rnnspec.compile(spec, seed=3) for name, spec in MODELS.items()}
     made["going"].predict(X[:, :2])  # it goes on from there
+    file = io.BytesIO()
+    made["small"].save(file)
+    made["small"] = rnnspec.load(file.getvalue(), weights="float16")
     made["words"].adapt(TEXTS)
     made["words"].set_classes(["bad", "good"])
     return made
@@ -96,6 +103,7 @@ def packages(models: dict[str, Model], level: str, tmp_path_factory: pytest.Temp
     folder = tmp_path_factory.mktemp("packages")
     for name, model in models.items():
         report = rnnspec.build_python(model, folder / f"{name}.built", targets=[level])
+        assert report.storage == model.weight_storage
         with ZipFile(folder / f"{name}.built" / report.wheel) as wheel:
             wheel.extractall(folder / "installed")
     return folder / "installed"
@@ -127,6 +135,8 @@ def test_a_package_has_the_bits_of_its_model(models: dict[str, Model], found: Ma
     assert found["threads"] == bits(tiny.predict(np.tile(X, (40, 9, 1))))
     other = rnnspec.compile(TINY, seed=3, weights=[value * 2 for value in tiny.get_weights()])
     assert found["changed"] == bits(other.predict(X))
+    assert found["small"] == bits(models["small"].predict(X), models["small"].stream(3).step(X[:, 0]))
+    assert found["small"][0] != found["tiny"][0]
     both = models["both"].predict({"x": np.where(np.arange(7)[:, None] < 4, X, 0), "row": ROW})
     assert found["both"][:2] == bits(*both)
     # What a stateful model carries goes along, and texts with their vocabulary.

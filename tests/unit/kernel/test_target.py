@@ -231,8 +231,8 @@ def test_targets_are_known_by_their_names() -> None:
 @pytest.mark.parametrize(
     ("architecture", "features", "name"),
     [
-        ("x86_64", {"avx2", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl"}, "avx512"),
-        ("x86_64", {"avx2", "fma", "avx512f"}, "avx2"),
+        ("x86_64", {"avx2", "f16c", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl"}, "avx512"),
+        ("x86_64", {"avx2", "f16c", "fma", "avx512f"}, "avx2"),
         ("x86_64", {"avx2"}, "sse4.2"),
         ("x86_64", set(), "sse4.2"),
         ("aarch64", {"neon", "sve"}, "neon"),
