@@ -158,5 +158,10 @@ def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
 
 
 def _imports(frame: FrameType | None) -> bool:
-    """Whether a frame is at `from module import name`, which takes an AttributeError for its own and says less."""
-    return frame is not None and frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]
+    """Whether a frame is at `from module import name`.
+
+    That statement swallows every AttributeError, subclasses too, and raises an ImportError without a reason; `hasattr` swallows nothing
+    else. A module's `__getattr__` isn't told who asks, and no class can be both errors: what is left to look at is the instruction under
+    way. An interpreter that has no such instruction loses the advice in imports alone.
+    """
+    return frame is not None and frame.f_code.co_code[frame.f_lasti] == opmap.get("IMPORT_FROM")

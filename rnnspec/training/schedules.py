@@ -66,9 +66,23 @@ def _power(base: float, exponent: float) -> float:
         return math.inf
 
 
+@dataclass(frozen=True)
+class _ByQuotient(_Checked):
+    """A schedule of the quotient of the step and `decay_steps`, or of its whole part."""
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+
+    def _quotient(self, step: int) -> float:
+        quotient = step / self.decay_steps
+        return math.floor(quotient) if self.staircase else quotient
+
+
 @clear_arguments(_FAMILY)
 @dataclass(frozen=True)
-class ExponentialDecay(_Checked):
+class ExponentialDecay(_ByQuotient):
     """rate = initial_learning_rate · decay_rate^(step / decay_steps); with `staircase` of the whole part of the quotient.
 
     argument               type            meaning                                              default
@@ -83,20 +97,14 @@ class ExponentialDecay(_Checked):
     0.125
     """
 
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
     def __call__(self, step: int) -> float:
         """See the class."""
-        quotient = step / self.decay_steps
-        return self.initial_learning_rate * _power(self.decay_rate, math.floor(quotient) if self.staircase else quotient)
+        return self.initial_learning_rate * _power(self.decay_rate, self._quotient(step))
 
 
 @clear_arguments(_FAMILY)
 @dataclass(frozen=True)
-class InverseTimeDecay(_Checked):
+class InverseTimeDecay(_ByQuotient):
     """rate = initial_learning_rate / (1 + decay_rate · step / decay_steps); with `staircase` by the whole part of the quotient.
 
     Arguments as those of `ExponentialDecay`.
@@ -106,15 +114,9 @@ class InverseTimeDecay(_Checked):
     0.25
     """
 
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
     def __call__(self, step: int) -> float:
         """See the class."""
-        quotient = step / self.decay_steps
-        return self.initial_learning_rate / (1.0 + self.decay_rate * (math.floor(quotient) if self.staircase else quotient))
+        return self.initial_learning_rate / (1.0 + self.decay_rate * self._quotient(step))
 
 
 @clear_arguments(_FAMILY)
