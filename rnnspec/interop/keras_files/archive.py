@@ -35,7 +35,8 @@ class KerasFile:
     `config`: the architecture, `{"class_name": ..., "config": ...}`, None in a file of weights alone. `version`: Keras's. `training`:
     how it was compiled, None if it wasn't.
     `weights`: the group with the layers' weights, None in an architecture alone. `by_layer`: by the names
-    of layers, as Keras 1 and 2 write them and Keras 3 with the ending `.h5`; else by the places of objects.
+    of layers, as Keras 1 and 2 write them and Keras 3 with the ending `.h5`; else by the places of objects. `backend`: the library that
+    Keras has computed by, "theano", empty where none is written.
     """
 
     config: Config | None
@@ -43,6 +44,7 @@ class KerasFile:
     training: Config | None
     weights: h5py.Group | None
     by_layer: bool
+    backend: str = ""
 
     @property
     def major(self) -> int:
@@ -115,6 +117,7 @@ def _hdf5(content: bytes) -> KerasFile:
         None if training is None else parsed(training, "`training_config`"),
         weights,
         by_layer,
+        text_of(file, "backend") or (text_of(weights, "backend") or "" if weights is not None else ""),
     )
 
 

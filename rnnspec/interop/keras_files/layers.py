@@ -9,11 +9,12 @@ from typing import Any, cast
 from rnnspec.contract.arguments import Flag, Int, OneOf
 from rnnspec.frontend.catalogue.argument_types import AnyValue, ArgumentSpec, ChoiceOf, DefaultOnly, Family
 from rnnspec.frontend.catalogue.layers import LAYERS
+from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import Value, Word
 from rnnspec.interop.keras_files.archive import Config
-from rnnspec.interop.keras_files.constants import Constants, Unsaid, constant_text, plain, shown_name
+from rnnspec.interop.keras_files.constants import Constants, Unsaid, constant_text, plain, shown, shown_name
 from rnnspec.interop.keras_files.foreign import HARMLESS, TRAINING, Foreign
 from rnnspec.interop.keras_files.weight_names import expected
 from rnnspec.interop.spec_text.arguments import accepted
@@ -47,10 +48,15 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
 """Names that arguments had before."""
 
 CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN", "LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "SimpleRNN"}
+_MODES = {
+    "concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "dot": "Dot", "cos": "Dot",
+}  # fmt: skip
 FUSED = {"CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
-SAME = {"Convolution1D": "Conv1D", "MaxPool1D": "MaxPooling1D", "AvgPool1D": "AveragePooling1D", "GlobalMaxPool1D": "GlobalMaxPooling1D",
-        "GlobalAvgPool1D": "GlobalAveragePooling1D", "BatchNormalizationV1": "BatchNormalization",
-        "BatchNormalizationV2": "BatchNormalization", "LSTMV1": "LSTM", "GRUV1": "GRU"}  # fmt: skip
+SAME = {
+    "Convolution1D": "Conv1D", "TimeDistributedDense": "Dense", "MaxPool1D": "MaxPooling1D", "AvgPool1D": "AveragePooling1D",
+    "GlobalMaxPool1D": "GlobalMaxPooling1D", "GlobalAvgPool1D": "GlobalAveragePooling1D", "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization", "LSTMV1": "LSTM", "GRUV1": "GRU",
+}  # fmt: skip
 _NEVER_TAKEN = frozenset({"name", "seed", "unroll", "weights"})
 """Arguments that the language has, and that a file's values say nothing for."""
 
@@ -67,6 +73,7 @@ class Converted:
     """A layer of the language for one of Keras's. `weights`: the names of its weights, those of inner layers behind a prefix each.
 
     `fused`: the units of a layer whose weights lie as the graphics processor's library has them, else 0. `results`: values that it gives.
+    `own`: whether a cell of the user's takes the place of the file's class.
     """
 
     layer: str
@@ -74,6 +81,7 @@ class Converted:
     weights: tuple[str, ...] = ()
     fused: int = 0
     results: int = 1
+    own: bool = False
 
 
 class Layers:
@@ -114,6 +122,8 @@ class Layers:
                 return self._rnn(given, place)
             case "Bidirectional":
                 return self._bidirectional(given, place)
+            case "Merge":
+                return self._merge(given, place)
             case "TimeDistributed":
                 return self._distributed(given, place)
             case "ThresholdedReLU":
@@ -129,6 +139,18 @@ class Layers:
             case _:
                 self._findings.add(place, "", self._no_layer(kind, config))
                 return None
+
+    def _merge(self, given: Config, place: str) -> Converted | None:
+        """Keras 1's layer for all ways to merge."""
+        mode = given.get("mode")
+        kind = _MODES.get(mode) if isinstance(mode, str) else None
+        if kind is None or given.get("layers"):
+            told = "its branches stand in it" if given.get("layers") else f"its mode is {shown(mode)}"
+            self._findings.add(place, "", f"{told}: it is supported in functional models with {', '.join(_MODES)}")
+            return None
+        axis = given.get("concat_axis", -1) if kind == "Concatenate" else given.get("dot_axes", -1)
+        settings = {"axis": axis} if kind == "Concatenate" else {"axes": axis, "normalize": mode == "cos"} if kind == "Dot" else {}
+        return Converted(kind, self._arguments(kind, settings, place))
 
     def _rescaling(self, given: Config, place: str) -> Converted | None:
         try:
@@ -222,7 +244,17 @@ class Layers:
                 self._take(found, cell, place, specs[key], value)
             elif key not in HARMLESS:
                 self._findings.note(f"{place}: `{key}` was dropped, for which the cell {cell} has no parameter")
-        return Converted(cell, found, ("*",))
+        return Converted(cell, found, self._weights_of(cell, found), own=True)
+
+    def _weights_of(self, cell: str, found: Mapping[str, Value]) -> tuple[str, ...]:
+        """The names of a user's cell's weights in their order, without those that a parameter takes away (`if use_bias`)."""
+        given = {argument.name: argument.default for argument in accepted(cell, self._library)} | dict(found)
+        return tuple(
+            each.name.text
+            for each in self._library[cell].statements
+            if isinstance(each, ast.Weight)
+            and not (isinstance(each.condition, ast.Name) and given.get(each.condition.text) in (False, None))
+        )
 
     def _rnn(self, given: Config, place: str) -> Converted | None:
         cells = self._cell_list(given.get("cell"), place)
@@ -235,7 +267,7 @@ class Layers:
         options = self._arguments("RNN", own, place)
         states = sum(2 if cell.layer == "LSTM" else 1 for cell in cells) if options.get("return_state") is True else 0
         if len(cells) == 1:
-            return Converted(cells[0].layer, {**cells[0].arguments, **options}, cells[0].weights, 0, 1 + states)
+            return replace(cells[0], arguments={**cells[0].arguments, **options}, results=1 + states)
         stack = tuple(Word(cell.layer, tuple(cell.arguments.items()), True) for cell in cells)
         weights = tuple(f"{number}/{name}" for number, cell in enumerate(cells) for name in cell.weights)
         return Converted("RNN", {"cell": stack, **options}, weights, 0, 1 + states)

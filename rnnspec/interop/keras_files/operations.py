@@ -34,7 +34,9 @@ _ACTIVATIONS = {"Exp": "exponential", "Elu": "elu", "Selu": "selu", "Celu": "cel
 
 _POOLINGS = {"Mean": "GlobalAveragePooling1D", "Max": "GlobalMaxPooling1D", "Amax": "GlobalMaxPooling1D"}
 
-_KNOWN = frozenset({*_MERGES, *_SIGNS, *_FUNCTIONS, *_ACTIVATIONS, *_POOLINGS, "GetItem", "ExpandDims", "Squeeze", "Reshape", "Transpose"})
+_KNOWN = frozenset(
+    {*_MERGES, *_SIGNS, *_FUNCTIONS, *_ACTIVATIONS, *_POOLINGS, "GetItem", "Softmax", "ExpandDims", "Squeeze", "Reshape", "Transpose"}
+)
 
 
 def is_operation(config: Config, call: Sequence[object]) -> bool:

@@ -91,9 +91,8 @@ class _Reading:
         tree = parse(SourceFile("<cells>", options.declarations))
         self._constants = Constants(findings, file.major)
         library = CellLibrary({each.name.text: each for each in tree.declarations if isinstance(each, ast.Cell)})
-        self._library = library
         self._layers = Layers(self._constants, options.cells, library)
-        self._topology = Topology(self._layers, findings, self._has_weights)
+        self._topology = Topology(self._layers, findings, self._has_weights, weights.backend == "theano")
 
     def graph(self) -> ImportedGraph:
         config = self._file.config or {}
@@ -121,7 +120,7 @@ class _Reading:
         return ImportedGraph(
             str(settings_of(config).get("name") or "Imported"),
             named_lengths(typed, layers),
-            tuple(self._own_weights(each) for each in layers),
+            layers,
             tuple(ImportedOutput(key, name) for key, name in zip(outputs, names, strict=True)),
             declarations,
             train,
@@ -130,13 +129,6 @@ class _Reading:
             (f"Imported from {PurePath(self._options.source).name}, written by Keras {version}.",),
             dtype,
         )
-
-    def _own_weights(self, layer: ImportedLayer) -> ImportedLayer:
-        """The weights of a user's cell, which have numbers so far, by the names in its text, in their order."""
-        if layer.layer not in self._options.cells.values():
-            return layer
-        names = [each.name.text for each in self._library[layer.layer].statements if isinstance(each, ast.Weight)]
-        return replace(layer, weights=dict(zip(names, layer.weights.values(), strict=False)))
 
     # Inputs and outputs.
 

@@ -32,8 +32,8 @@ class Store(Protocol):
         """Of a TimeDistributed, those of the layer in it."""
         ...
 
-    def arrays(self, config: Config) -> list[Array]:
-        """A layer's arrays in Keras's order, those of inner layers one after the other."""
+    def named(self, config: Config) -> list[tuple[str, Array]]:
+        """A layer's arrays in Keras's order, those of inner layers one after the other, with their last names, or numbers."""
         ...
 
 
@@ -48,7 +48,7 @@ class NoWeights:
         """None either."""
         return self
 
-    def arrays(self, config: Config) -> list[Array]:
+    def named(self, config: Config) -> list[tuple[str, Array]]:
         """None."""
         return []
 
@@ -81,6 +81,10 @@ class ObjectStore:
     def inner(self) -> Store:
         """The object `layer`."""
         return self._at("layer/")
+
+    def named(self, config: Config) -> list[tuple[str, Array]]:
+        """The arrays have numbers."""
+        return [(str(number), array) for number, array in enumerate(self.arrays(config))]
 
     def arrays(self, config: Config) -> list[Array]:
         """Along the layer's objects: `layer`, `forward_layer` and `backward_layer`, `cell`, the `cells` of a stack."""
@@ -150,7 +154,7 @@ class LayerStore:
         """Itself: there is no object around the names."""
         return self
 
-    def arrays(self, config: Config) -> list[Array]:
+    def named(self, config: Config) -> list[tuple[str, Array]]:
         """None: a whole model has no arrays but those of its layers."""
         return []
 
@@ -164,12 +168,18 @@ class ListStore:
     def layer(self, layers: Sequence[Config], place: int) -> Store:
         """Those whose path has the layer's name."""
         name = str(settings_of(layers[place]).get("name", ""))
-        return ListStore([(path, array) for path, array in self._arrays if name in path.split("/")[:-1]])
+        return ListStore([(path, array) for path, array in self._arrays if _is_of(path, name)])
 
     def inner(self) -> Store:
         """The same: a wrapper's paths are those of the layer in it."""
         return self
 
-    def arrays(self, config: Config) -> list[Array]:
+    def named(self, config: Config) -> list[tuple[str, Array]]:
         """All of them."""
-        return [array for _, array in self._arrays]
+        return [(path.rpartition("/")[2].partition(":")[0], array) for path, array in self._arrays]
+
+
+def _is_of(path: str, layer: str) -> bool:
+    """Whether a path has a layer's name; in Keras 1 a name begins with it, `lstm_1_W_i`."""
+    folders, _, name = path.rpartition("/")
+    return layer in folders.split("/") or (not folders and name.startswith(f"{layer}_"))

@@ -22,7 +22,7 @@ from rnnspec.interop.keras_files.masks import check_mask, looking_at_all_steps
 from rnnspec.interop.keras_files.nodes import Tensor, arguments_of, first_calls, layers_of, name_of, node_of, states_of, tensors_in
 from rnnspec.interop.keras_files.operations import is_operation, layers_for
 from rnnspec.interop.keras_files.stores import MODELS, Store
-from rnnspec.interop.keras_files.weight_names import RECURRENT, from_fused, from_gates
+from rnnspec.interop.keras_files.weight_names import as_keras_2, from_fused
 from rnnspec.interop.spec_text.names import is_automatic
 
 MOST_CALLS = 4000
@@ -65,11 +65,13 @@ class Within:
 
 @dataclass
 class Topology:
-    """Collects the layers of a model. `has_weights`: False for an architecture alone."""
+    """Collects the layers of a model. `has_weights`: False for an architecture alone. `has_flipped_kernels`: whether the
+    kernels of convolutions are Theano's, which run backwards."""
 
     layers: Layers
     findings: Findings
     has_weights: bool = True
+    has_flipped_kernels: bool = False
     made: list[ImportedLayer] = field(default_factory=list[ImportedLayer])
     ids_in: set[str] = field(default_factory=set[str])
     """Values that an Embedding looks up."""
@@ -260,15 +262,18 @@ class Topology:
 
     def _named_weights(self, made: Converted, config: Config, store: Store, place: str) -> dict[str, Array]:
         try:
-            arrays = [np.asarray(array) for array in store.arrays(config)]
+            named = [(name, np.asarray(array)) for name, array in store.named(config)]
         except (BadFile, KeyError, TypeError, AttributeError) as error:
             self.findings.add(place, "weights", str(error))
             return {}
-        names = made.weights
-        if names == ("*",):
-            return {f"{number}": array for number, array in enumerate(arrays)}
-        if made.layer in ("LSTM", "GRU") and names == RECURRENT and len(arrays) == 3 * {"LSTM": 4, "GRU": 3}[made.layer]:
-            arrays = from_gates(made.layer, arrays)
+        names, arrays = made.weights, [array for _, array in named]
+        if made.own and {name for name, _ in named} == set(names) and len(named) == len(names):
+            return dict(named)  # by their names
+        try:
+            arrays = as_keras_2(made.layer, made.arguments, arrays, self.has_flipped_kernels)
+        except ValueError as error:
+            self.findings.add(place, "weights", f"they are in no layout of Keras 1: {error}")
+            return {}
         if names == ("alpha",) and [array.ndim for array in arrays] == [1] and made.arguments.get("shared_axes") == (1,):
             arrays = [arrays[0][None]]  # of a row, at each step
         if not arrays and not self.has_weights:

@@ -194,7 +194,9 @@ class _Writer:
         return self._text.call(layer.layer, layer.arguments, given), _remark(layer.source, name)
 
     def _count_inner(self, layer: ImportedLayer) -> None:
-        """Counts the automatic names of layers inside a layer, as the language does."""
+        """Counts the automatic names of layers inside a layer, as the language does; inside of TimeDistributed they count apart."""
+        if layer.layer == "TimeDistributed":
+            return
 
         def walk(value: Value) -> None:
             match value:
@@ -211,6 +213,10 @@ class _Writer:
 
         for value in layer.arguments.values():
             walk(value)
+        inner = layer.arguments.get("layer")
+        if layer.layer == "Bidirectional" and "backward_layer" not in layer.arguments and isinstance(inner, Word):
+            for _, value in inner.arguments:  # the cells of the backward layer
+                walk(value)
 
     def _equal(self, layer: ImportedLayer, place: int) -> str | None:
         """The text by which layers of a `repeat` are equal; None for a layer that can't be in one."""

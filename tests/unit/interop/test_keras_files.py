@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -78,7 +79,146 @@ def test_arguments_without_a_meaning_are_dropped_and_told(legacy: Path) -> None:
         config = json.loads(file.attrs["model_config"])
         config["config"]["layers"][1]["config"] |= {"implementation": 2, "time_major": False}
         file.attrs["model_config"] = json.dumps(config)
-    assert any("`implementation` was dropped" in note for note in read(legacy).notes)
+    graph = read(legacy)
+    assert any("`implementation` was dropped" in note for note in graph.notes) and graph.dropped == ()
+
+
+def with_settings(path: Path, place: int = -1, **settings: object) -> Path:
+    """The file with settings of a layer changed: the LSTM is the second, its Dense the last."""
+
+    def change(config: dict[str, Any]) -> None:
+        config["config"]["layers"][place]["config"] |= settings
+
+    return edited(path, change)
+
+
+def policy(name: str, kind: str = "DTypePolicy", **others: object) -> dict[str, Any]:
+    return {"module": "keras", "class_name": kind, "config": {"name": name, **others}}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"seed": 7, "input_dim": 4, "weights": [1.0], "autocast": False, "lora_alpha": 8},
+        {"dtype": policy("float32"), "use_cudnn": "auto", "unroll": True},
+        {"noise_shape": None, "lora_rank": None, "mode": None, "quantization_config": None},
+    ],
+    ids=["values that the file replaces", "ways to compute", "nothing"],
+)
+def test_arguments_of_no_meaning_leave_no_word(sound: Path, settings: dict[str, Any]) -> None:
+    graph = read(with_settings(sound, **settings))
+    assert graph.dropped == () and dict(graph.layers[-1].arguments) == dict(read(with_settings(sound)).layers[-1].arguments)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"lora_rank": 2}, "layer speaker (Dense): `lora_rank` was left out, which changes training alone: the file's kernel has"),
+        ({"gamma_constraint": "max_norm"}, "`gamma_constraint` was left out, which changes training alone: `Dense` has no such argument"),
+        ({"kernel_regularizer": {"class_name": "Own", "config": {}}}, "`kernel_regularizer` was left out: there is no regularizer `Own`"),
+        ({"dtype": policy("mixed_float16")}, "layer speaker (Dense): `dtype`: Keras computes in float16, and here it is float32"),
+        ({"dtype": "mixed_bfloat16"}, "`dtype`: Keras computes in bfloat16"),
+        ({"dtype": {"class_name": "DTypePolicyMap", "config": {"default_policy": "float32", "policy_map": {"a": policy("float16")}}}},
+         "`dtype`: Keras computes in float16"),
+    ],
+)  # fmt: skip
+def test_what_changes_training_or_digits_is_told(sound: Path, settings: dict[str, Any], told: str) -> None:
+    assert any(told in text for text in read(with_settings(sound, **settings)).dropped)
+
+
+def test_an_argument_of_training_that_the_language_has_with_one_value(tmp_path: Path) -> None:
+    """`noise_shape` of Dropout: the layer is there, without it."""
+
+    def change(config: dict[str, Any]) -> None:
+        next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Dropout")["config"]["noise_shape"] = [None, 1, 4]
+
+    graph = read(edited(unpacked("classifier", "keras", tmp_path), change))
+    assert any("layer dropout (Dropout): `noise_shape` was left out" in text for text in graph.dropped)
+    assert "Dropout" in [layer.layer for layer in graph.layers]
+
+
+@pytest.mark.parametrize(
+    ("place", "settings", "told"),
+    [
+        (1, {"time_major": True}, "layer lstm (LSTM), time_major: its sequences have the steps before the batch"),
+        (-1, {"quantization_config": {"a": 1}}, "layer speaker (Dense), quantization_config: its weights are quantized"),
+        (-1, {"dtype": policy("int8", "QuantizedDTypePolicy")}, "layer speaker (Dense), dtype: its weights are quantized"),
+        (-1, {"dtype": "int8_from_float32"}, "layer speaker (Dense), dtype: its weights are quantized"),
+        (-1, {"twisted": True}, "layer speaker (Dense), twisted: `Dense` has no such argument in the language (True)"),
+        (-1, {"twisted": False}, "layer speaker (Dense), twisted: `Dense` has no such argument in the language (False)"),
+    ],
+)
+def test_what_changes_the_outputs_is_refused(sound: Path, place: int, settings: dict[str, Any], told: str) -> None:
+    assert told in refused(with_settings(sound, place, **settings))
+
+
+def test_bfloat16_weights_are_read_exactly(sound: Path) -> None:
+    values = np.array([[1.0, -2.5], [0.15625, 3.0], [0.0, 1.5], [-1.0, 8.0]], np.float32)
+
+    def bfloat16(content: bytes) -> bytes:
+        buffer = io.BytesIO(content)
+        with h5py.File(buffer, "r+") as file:
+            own: Any = file["layers/dense/vars"]
+            del own["0"]
+            own.create_dataset("0", data=(values.view(np.uint32) >> 16).astype(np.uint16).view("V2")).attrs["dtype"] = "bfloat16"
+        return buffer.getvalue()
+
+    with zipfile.ZipFile(sound) as given:
+        members = {name: given.read(name) for name in given.namelist()}
+    with zipfile.ZipFile(sound, "w") as written:
+        for name, content in members.items():
+            written.writestr(name, bfloat16(content) if name.endswith("h5") else content)
+    assert np.array_equal(read(sound).layers[-1].weights["kernel"], values)
+
+
+def test_a_masked_sequence_in_reversed_order(tmp_path: Path) -> None:
+    """Keras hands the mask on as it was, so that the next layer would leave out other steps."""
+
+    def change(config: dict[str, Any]) -> None:
+        next(layer for layer in config["config"]["layers"] if layer["class_name"] == "LSTM")["config"]["go_backwards"] = True
+
+    told = refused(edited(unpacked("masked_branches", "keras", tmp_path), change))
+    assert "layer concatenate (Concatenate), mask: it takes a masked sequence in reversed order" in told
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "told"),
+    [
+        ({"class_name": "TrueDivide"}, "two", "the operation `TrueDivide` isn't supported between layers"),
+        ({"class_name": "Mean", "axis": 2}, "one", "it is supported over the steps of a sequence alone"),
+        ({"class_name": "ExpandDims", "axis": 0}, "one", "it is along the axis 0"),
+        ({"class_name": "Softmax", "axis": 1}, "one", "it is along the axis 1"),
+        ({"class_name": "GetItem"}, "backwards", "a part by steps of -1 isn't supported"),
+        ({"class_name": "Einsum"}, "two", "the operation `Einsum` isn't supported between layers"),
+    ],
+)
+def test_operations_that_cant_be_said(tmp_path: Path, operation: dict[str, Any], arguments: str, told: str) -> None:
+    def tensor(name: str) -> dict[str, Any]:
+        return {"class_name": "__keras_tensor__", "config": {"shape": [None, 6, 4], "dtype": "float64", "keras_history": [name, 0, 0]}}
+
+    every: dict[str, Any] = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
+    turned = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": -1}}
+    given = {"one": [tensor("series")], "two": [tensor("series")] * 2, "backwards": [tensor("series"), [every, turned]]}[arguments]
+
+    def change(config: dict[str, Any]) -> None:
+        layers = config["config"]["layers"]
+        first = next(layer for layer in layers if layer["class_name"] == "GRU")
+        first["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = ["op", 0, 0]
+        settings = {"name": "op", **{key: value for key, value in operation.items() if key != "class_name"}}
+        node = {"args": given, "kwargs": {}}
+        layers.append({"module": "keras.src.ops.numpy", "class_name": operation["class_name"], "config": settings, "name": "op",
+                       "inbound_nodes": [node]})  # fmt: skip
+
+    assert f"layer op ({operation['class_name']}): {told}" in refused(edited(unpacked("heads", "keras", tmp_path), change))
+
+
+def test_a_model_at_each_step_has_layers_for_rows_alone(tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        inner = config["config"]["layers"][2]["config"]["layer"]["config"]["layers"]
+        next(layer for layer in inner if layer["class_name"] == "PReLU").update(class_name="Flatten", config={"name": "p_re_lu"})
+
+    told = refused(edited(unpacked("each_step", "keras", tmp_path), change))
+    assert "(Flatten): a model in TimeDistributed may have Dense, Dropout and the like, and no Flatten" in told
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1e400, "0.5", [0.5], {"a": 1}], ids=str)
