@@ -84,8 +84,8 @@ class Tracer:
                 self._branch(node, given[0])
                 return
             outputs: Sequence[Known] = self._outputs(node, given)
-        except Unfit as error:
-            self.findings.add(node.place, error.attribute, str(error))
+        except (ValueError, IndexError) as error:  # numpy's, of shapes that don't fit each other, besides `Unfit`
+            self.findings.add(node.place, error.attribute if isinstance(error, Unfit) else "", " ".join(str(error).split()))
             outputs = []
         for place, name in enumerate(node.outputs):
             if name:
