@@ -14,6 +14,7 @@ from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, Findings, ImportRefused
 from rnnspec.interop.onnx_files.models import model_of
+from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import NodeGraph, SourceInput, pruned
 from rnnspec.interop.onnx_files.one_step import cell_of
 from rnnspec.interop.onnx_files.reading import read_nodes
@@ -37,7 +38,7 @@ class OnnxReader:
     def read(self, path: Path, options: ReaderOptions) -> ImportedGraph:
         """See `Reader`; ValueError if the package `onnx` isn't installed."""
         source = options.source or str(path)
-        return imported(read_nodes(path), path.stem, options.inputs, options.states, source)
+        return imported(read_nodes(path), path.stem, options, source)
 
     def read_into(self, path: Path, signature: Signature, options: ReaderOptions) -> tuple[Mapping[str, Array], Sequence[str]]:
         """See `Reader`: weights have no names of layers in an ONNX file."""
@@ -45,9 +46,12 @@ class OnnxReader:
         raise ImportRefused(options.source or str(path), [Finding("", "", reason)])
 
 
-def imported(graph: NodeGraph, name: str, inputs: Mapping[str, float | int | str], states: Mapping[str, str], source: str) -> ImportedGraph:
-    """Nodes as layers, or as a cell; `ImportRefused`, in words about `source`, if that can't be. `inputs`, `states`: what a user says."""
-    found = _read(pruned(_fixed(graph, inputs, source)), name, states)
+def imported(graph: NodeGraph, name: str, options: ReaderOptions, source: str) -> ImportedGraph:
+    """Nodes as layers, or as a cell; `ImportRefused`, in words about `source`, if that can't be."""
+    try:
+        found = _read(pruned(_fixed(graph, options.inputs, source)), name, options.states)
+    except Unfit as error:
+        raise ImportRefused(source, [Finding("", error.attribute, str(error))]) from None
     if isinstance(found, Findings):
         found.refuse_import(source)
         found = None

@@ -102,8 +102,8 @@ class Tracer:
             if any(isinstance(each, np.ndarray) and each.dtype.kind in "OSU" and each.size for each in given):
                 raise Unfit("it takes texts, and a model computes with numbers")
             outputs: Sequence[Known] = self._outputs(node, given)
-        except Unfit as error:
-            self.findings.add(node.place, error.attribute, str(error))
+        except (ValueError, IndexError) as error:  # numpy's, of shapes that don't fit each other, besides `Unfit`
+            self.findings.add(node.place, error.attribute if isinstance(error, Unfit) else "", " ".join(str(error).split()))
             outputs = []
         except (ValueError, IndexError) as error:  # numpy's, of shapes that don't fit
             self.findings.add(node.place, "", " ".join(str(error).split()))

@@ -17,7 +17,7 @@ from rnnspec.frozen import frozen
 from rnnspec.interop.graph.refusals import ExportRefused, Finding
 from rnnspec.interop.torch_export.expressions import identifier
 from rnnspec.interop.torch_export.layers import written
-from rnnspec.interop.torch_export.module_text import CantSay, ModuleText
+from rnnspec.interop.torch_export.module_text import HELPERS, CantSay, ModuleText
 from rnnspec.interop.torch_files.writing import state_dict_bytes
 from rnnspec.locks import LLVM
 from rnnspec.resources import read_resource
@@ -27,49 +27,6 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 LINE = 120
-
-_HELPERS: Mapping[str, str] = {
-    "scan": '''
-def scan(cell, x, states=None, mask=None, backwards=False, hold=True):
-    """A cell over the steps of x: the outputs in the order in which they are taken, the last one, the states after it.
-
-    The states are zeros at first, if none are given. A masked step leaves them as they are; it shows the output before, or with
-    `hold` false zeros.
-    """
-    states = states or tuple(x.new_zeros(len(x), width) for width in cell.states)
-    output, shown = x.new_zeros(len(x), cell.width), []
-    steps = range(x.shape[1])
-    for step in reversed(steps) if backwards else steps:
-        given, after = cell(x[:, step], *states)
-        if mask is None:
-            output, states = given, after
-            shown.append(output)
-            continue
-        real = mask[:, step, None]
-        states = tuple(torch.where(real, new, old) for new, old in zip(after, states))
-        output = torch.where(real, given, output)
-        shown.append(output if hold else torch.where(real, given, torch.zeros_like(given)))
-    return torch.stack(shown, 1), output, states
-''',
-    "same": '''
-def same(x, span, stride, fill):
-    """x (batch, features, time) with as much at its ends as windows need to be one for each `stride` steps."""
-    missing = max((-(-x.shape[-1] // stride) - 1) * stride + span - x.shape[-1], 0)
-    return functional.pad(x, (missing // 2, missing - missing // 2), value=fill)
-''',
-    "last": '''
-def last(x, mask):
-    """The last real step of each sequence; zeros where there is none."""
-    place = (torch.arange(x.shape[1], device=x.device) * mask).amax(1)
-    return torch.where(mask.any(1, keepdim=True), x[torch.arange(len(x), device=x.device), place], 0.0)
-''',
-    "masked_softmax": '''
-def masked_softmax(scores, real, dim):
-    """The softmax over what is real; 0 for what isn't, and where nothing is."""
-    weights = torch.softmax(torch.where(real, scores, torch.finfo(scores.dtype).min), dim)
-    return torch.where(real, weights, 0.0)
-''',
-}
 
 
 class Given(Protocol):
@@ -161,7 +118,7 @@ def module_files(graph: Graph, weights: Mapping[str, Array], signature: Signatur
         file=shown if shown.isidentifier() else "...",
         weights=f"{shown}.pt",
         about=textwrap.fill("Sequences are (batch, time, features). " + " ".join(f"{_sentence(note)}" for note in m.notes), LINE),
-        helpers="".join(f"\n{_HELPERS[helper]}" for helper in _HELPERS if helper in m.helpers),
+        helpers="".join(f"\n\n{read_resource('templates', f'torch_{helper}.py.txt')}" for helper in HELPERS if helper in m.helpers),
         classes="".join(f"\n\nclass {each}(nn.Module):\n{body}\n" for each, body in m.classes.items()),
         signature=_signature(arguments, graph),
         attributes="\n".join(f"        {line}" for line in m.attributes),

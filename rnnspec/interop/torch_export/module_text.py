@@ -40,7 +40,7 @@ _PLAIN: Mapping[str, str] = {
 
 
 HELPERS = ("scan", "same", "last", "masked_softmax")
-"""Functions of the text, whose names no variable has."""
+"""Functions of the text, `templates/torch_NAME.py.txt`, whose names no variable has."""
 
 
 class CantSay(ValueError):

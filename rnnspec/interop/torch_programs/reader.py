@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +45,7 @@ class ProgramReader:
         graph = nodes_of(program, path.stem, findings)
         findings.refuse_import(source)
         graph, left = _opened(graph, options.inputs)
-        return imported(graph, path.stem, left, options.states, source)
+        return imported(graph, path.stem, replace(options, inputs=left), source)
 
     def read_into(self, path: Path, signature: Signature, options: ReaderOptions) -> tuple[Mapping[str, Array], Sequence[str]]:
         """See `Reader`: a program is a model of its own."""
@@ -56,7 +57,7 @@ def nodes_of(program: Program, name: str, findings: Findings) -> NodeGraph:
     """The program as ONNX's nodes; a finding for each call that the outputs need and that there is nothing for."""
     try:
         return _Reading(program, findings).graph(name)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, Unfit) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         findings.add("", "", f"damaged: its graph has another form than it should ({type(error).__name__}: {str(error)[:200]})")
         return NodeGraph(name, (), (), (), {})
 
@@ -94,12 +95,12 @@ class _Reading:
         found: list[int | str] = []
         for size in self.values[name]["sizes"]:
             match size:
-                case {"as_int": int(number)}:
+                case {"as_int": int(number)} if number > 0:
                     found.append(number)
                 case {"as_expr": {"expr_str": str(text)}}:
                     found.append(text if text.isidentifier() else "")
                 case _:
-                    raise ValueError(f"{name} has no shape")
+                    raise ValueError(f"{name} has no shape of sizes from 1")
         return tuple(found)
 
     def graph(self, name: str) -> NodeGraph:
@@ -135,7 +136,7 @@ class _Reading:
                 case "user_output" if "as_tensor" in entry["arg"]:
                     found.append(str(entry["arg"]["as_tensor"]["name"]))
                 case "user_output":
-                    self.findings.add("outputs", "", f"one of them is no tensor, but {next(iter(entry['arg']))[:40]}")
+                    self.findings.add("outputs", "", f"one of them is no tensor, but {' '.join(entry['arg'])[:40]}")
                 case "buffer_mutation":
                     self.findings.add(
                         f"buffer {entry['buffer_name']!s:.60}", "", "the program changes it at each call: export module.eval()"
