@@ -185,6 +185,8 @@ def _input(
 def _output(layers: Layers, name: str, value: Known, findings: Findings) -> Entry | None:
     """The value of an output; None with a finding, or where the reason was told."""
     if value is None:
+        if not findings.found:
+            findings.add(f"output {name}", "", "no node gives it")
         return None
     if not isinstance(value, Elements):
         findings.add(f"output {name}", "", "it is the same for all inputs")
