@@ -50,7 +50,7 @@ soak: $(VENV)/.installed-test
 	RNNSPEC_TEST_ALL=1 SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
 
 # Tests with other frameworks, in build/interop; those whose framework isn't there are named. FRAMEWORKS="torch==2.13.0" for one alone.
-FRAMEWORKS := jax keras torch
+FRAMEWORKS := jax keras torch onnxruntime
 interop: | $(BIN)/python
 	test -x build/interop/bin/python || $(BIN)/python -m venv build/interop
 	build/interop/bin/python -m pip --disable-pip-version-check --no-input --quiet install --editable '.[test]' $(FRAMEWORKS)

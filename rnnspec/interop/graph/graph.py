@@ -53,6 +53,7 @@ class ImportedLayer:
     `inputs`: keys of the values that it takes, `outputs`: keys of those that it gives, in the layer's order.
     `name`: the layer's name where it has one; the writer makes a valid one of it, and leaves out one that is made of the layer's type, as
     `lstm_3`. `source`: the name in the file, which a comment tells where the spec has another.
+    `hint`: what its results are called in the spec where they need a name, `source` by default.
     `weights`: by the names that the compiled model has below the layer, `kernel`; of a layer with inner ones with any prefix for each of
     these, in the order of the compiled model's: `forward/kernel`, `backward/kernel`. Empty for a layer whose weights aren't known.
     `shared`: uses with the same text here are one layer with one set of weights, which stand at the first of them; empty for a layer of
@@ -67,6 +68,7 @@ class ImportedLayer:
     source: str = ""
     weights: Mapping[str, Array] = field(default_factory=dict[str, Array])
     shared: str = ""
+    hint: str = ""
 
 
 @frozen

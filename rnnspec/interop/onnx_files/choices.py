@@ -15,12 +15,28 @@ from rnnspec.interop.onnx_files.folding import cast_type
 from rnnspec.interop.onnx_files.functions import PLAIN
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
-from rnnspec.interop.onnx_files.operations import SQUARE, Handler, Input, applied, binary, common, common_axes, elements_of, narrow
+from rnnspec.interop.onnx_files.operations import (
+    SQUARE,
+    Handler,
+    Input,
+    applied,
+    binary,
+    common,
+    common_axes,
+    elements_of,
+    known_of,
+    known_or_none,
+    narrow,
+    shortest,
+)
 
 Outputs: TypeAlias = "Callable[[Node, Sequence[Input]], Sequence[Elements | None] | None]"
 
 NOT_A_NUMBER = Function("is_no_number", (), "function is_no_number(x) = where(x == x, 0, 1)\n")
 WHOLE = Function("without_fraction", (), "function without_fraction(x) = where(x < 0, -floor(-x), floor(x))\n")
+QUANTIZED = """function quantized(x, scale = 1.0, zero = 0.0, low = 0.0, high = 255.0) = clip(round(x / scale) + zero, low, high)
+"""
+DEQUANTIZED = "function dequantized(x, scale = 1.0, zero = 0.0) = (x - zero) * scale\n"
 NOT_ZERO = Function("is_not_zero", (), "function is_not_zero(x) = where(x == 0, 0, 1)\n")
 
 
@@ -122,7 +138,40 @@ def composed(emitter: Emitter, node: Node, given: Sequence[Input], work: Outputs
     return [first if first is None or after is None else applied(emitter, node, first, after)]
 
 
-CHOICES: Mapping[str, Handler] = {"Cast": cast, "IsNaN": no_number, "Not": negated, "Where": chosen}
+def quantized(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements]:
+    """A value as whole numbers of a scale, as floats that are whole."""
+    scale, zero = _one_number(given, 1, "y_scale"), known_or_none(given, 2, "y_zero_point")
+    kind = np.dtype(np.uint8) if zero is None else zero.dtype
+    if kind.kind not in "iu" or kind.itemsize > 2:
+        raise Unfit(f"whole numbers of {kind.name}", "y_zero_point")
+    limits = np.iinfo(kind)
+    shift = 0.0 if zero is None else _one_number(given, 2, "y_zero_point")
+    numbers = zip(("scale", "zero", "low", "high"), (scale, shift, float(limits.min), float(limits.max)), strict=True)
+    return [applied(emitter, node, elements_of(given), Function("quantized", tuple(numbers), QUANTIZED))]
+
+
+def dequantized(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements]:
+    """What whole numbers of a scale stand for."""
+    zero = 0.0 if known_or_none(given, 2, "x_zero_point") is None else _one_number(given, 2, "x_zero_point")
+    numbers = ("scale", _one_number(given, 1, "x_scale")), ("zero", zero)
+    return [applied(emitter, node, elements_of(given), Function("dequantized", numbers, DEQUANTIZED))]
+
+
+def _one_number(given: Sequence[Input], place: int, name: str) -> float:
+    numbers = known_of(given, place, name)
+    if numbers.size != 1:
+        raise Unfit("scales of each feature of a value that is computed when the model runs", name)
+    return shortest(numbers)
+
+
+CHOICES: Mapping[str, Handler] = {
+    "Cast": cast,
+    "DequantizeLinear": dequantized,
+    "IsNaN": no_number,
+    "Not": negated,
+    "QuantizeLinear": quantized,
+    "Where": chosen,
+}
 
 
 def outputs_of(emitter: Emitter, node: Node, given: Sequence[Input]) -> Sequence[Elements] | None:

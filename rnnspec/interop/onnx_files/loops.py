@@ -153,7 +153,8 @@ class _Loop:
         every = [names.get(each, each) for each in self.body.outputs[1 + len(self.starts) :]]
         order = [*(names.get(self.after[name], self.after[name]) for name in states), *added.values(), *every]
         known, rows = self._around(nodes, order, {*states, *sequences})
-        repeated = Repeated(tuple(nodes), states, sequences, rows, tuple(order), known, True in backwards)
+        wanted = tuple(bool(self.node.output(list(self.starts).index(name))) for name in states)
+        repeated = Repeated(tuple(nodes), states, sequences, rows, tuple(order), known, wanted, True in backwards)
         found = repeated_outputs(self.layers, self.node, repeated, self.tracer.findings)
         results: dict[str, Known] = dict(zip([*states, *added], found, strict=False))
         results |= self.constant | {name: self.at[-1][name] for name in self.counts}

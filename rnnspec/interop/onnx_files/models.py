@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -185,6 +186,8 @@ def _input(
 def _output(layers: Layers, name: str, value: Known, findings: Findings) -> Entry | None:
     """The value of an output; None with a finding, or where the reason was told."""
     if value is None:
+        if not findings.found:
+            findings.add(f"output {name}", "", "no node gives it")
         return None
     if not isinstance(value, Elements):
         findings.add(f"output {name}", "", "it is the same for all inputs")
@@ -229,12 +232,25 @@ def _graph(graph: NodeGraph, name: str, outcome: Outcome, findings: Findings) ->
             _note_input(each, source, findings)
     texts = _texts(layers, uses)
     made = tuple(
-        ImportedLayer(each.layer, each.arguments, each.inputs, each.outputs, source=each.source, weights=each.weights) for each in uses
+        ImportedLayer(each.layer, each.arguments, each.inputs, each.outputs, source=each.source, weights=each.weights, hint=_hint(each))
+        for each in uses
     )
     doubles = any(array.dtype == np.float64 for each in uses for array in each.weights.values())
     return ImportedGraph(
         name, tuple(inputs), made, outcome.outputs, texts, notes=tuple(findings.notes), dtype="float64" if doubles else "float32"
     )
+
+
+_OPERATION = re.compile(r"(node_)?[A-Z][A-Za-z0-9]*(_+\d+)?(_quant)?")
+"""A part of a node's name that tells its operation, as exporters put one behind the name of a module."""
+
+
+def _hint(use: Use) -> str:
+    """A name for what a layer gives: its module's, without the operation; without a module that of the layer."""
+    parts = [part for part in re.split(r"[/:]", use.source) if part]
+    while parts and _OPERATION.fullmatch(parts[-1]):
+        parts.pop()
+    return "_".join(parts).removeprefix("node_") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", use.layer).lower()
 
 
 def _texts(layers: Layers, uses: Sequence[Use]) -> tuple[str, ...]:

@@ -135,6 +135,8 @@ def _walk(one: OneStep, pieces: Mapping[str, Sequence[Piece]], findings: Finding
         value = tracer.evaluate(output)
         state = next((before for before, after in one.states.items() if after == output), None)
         if value is None:
+            if not findings.found:
+                findings.add(f"output {output}", "", "no node gives it")
             continue
         numbers = value.numbers if isinstance(value, Elements) else steps.pool.constant(value).numbers
         if state is not None:

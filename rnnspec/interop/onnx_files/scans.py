@@ -30,7 +30,8 @@ class Repeated:
     """What a Scan or a Loop does at each step: `nodes` from `states` and `sequences` to `outputs`, the new states first.
 
     `states`: by names inside, what they start from; `sequences`: by names inside, tensors whose first axis is that of the steps;
-    `rows`: by names inside, what is the same at each step. `known`: numbers that the nodes read.
+    `rows`: by names inside, what is the same at each step. `known`: numbers that the nodes read. `wanted`: which states are read after
+    the last step.
     """
 
     nodes: tuple[Node, ...]
@@ -39,6 +40,7 @@ class Repeated:
     rows: Mapping[str, Elements]
     outputs: tuple[str, ...]
     known: Mapping[str, Array]
+    wanted: tuple[bool, ...]
     backwards: bool = False
 
 
@@ -81,7 +83,8 @@ def scanned(layers: Layers, node: Node, given: Sequence[Known], tracer: Tracer) 
     rows = {name: value for name, value in outer.items() if isinstance(value, Elements)}
     known = {name: value for name, value in outer.items() if isinstance(value, np.ndarray)} | dict(body.initializers)
     starts = dict(zip(names[:held], given[:held], strict=True))
-    repeated = Repeated(body.nodes, starts, sequences, rows, body.outputs, known, bool(directions[0]))
+    wanted = tuple(bool(node.output(place)) for place in range(held))
+    repeated = Repeated(body.nodes, starts, sequences, rows, body.outputs, known, wanted, bool(directions[0]))
     found = repeated_outputs(layers, node, repeated, tracer.findings)
     ends, every = found[:held], found[held:]
     reverse, places = node.wholes("scan_output_directions") or (0,) * len(every), node.wholes("scan_output_axes") or (0,) * len(every)
@@ -108,7 +111,7 @@ def repeated_outputs(layers: Layers, node: Node, repeated: Repeated, findings: F
     parts = [layers.sequence(each, node) for each in parts]
     parts += [layers.value(_rows(layers, each, 0), node) for each in repeated.rows.values()]
     sequence = parts[0] if len(parts) == 1 else layers.side_by_side(parts, node)
-    return _emitted(layers, node, made, sequence, list(repeated.states.values()), backwards)
+    return _emitted(layers, node, made, sequence, repeated, backwards)
 
 
 def _rows(layers: Layers, data: Elements, leading: int) -> Numbers:
@@ -182,12 +185,10 @@ def _body(layers: Layers, repeated: Repeated, findings: Findings) -> Body | None
     return Body(steps, tuple(states), tuple(rows[: len(states)]), tuple(rows[len(states) :]), tuple(made), tuple(axes))
 
 
-def _emitted(
-    layers: Layers, node: Node, body: Body, sequence: Entry, starts: Sequence[Known], backwards: bool
-) -> Sequence[Elements | None]:
+def _emitted(layers: Layers, node: Node, body: Body, sequence: Entry, repeated: Repeated, backwards: bool) -> Sequence[Elements | None]:
     """The cell as a layer, and the node's outputs by its results."""
     steps, count = body.steps, len(body.states)
-    wanted = [bool(node.output(place)) for place in range(count)]
+    wanted, starts = repeated.wanted, list(repeated.states.values())
     every = bool(body.outputs)
     last = next((place for place in reversed(range(count)) if wanted[place]), 0)
     returned = np.concatenate(body.outputs) if every else body.new[last]

@@ -261,7 +261,7 @@ class _Writer:
 
     def _value_name(self, layer: ImportedLayer, place: int, key: str) -> str:
         """A name for a value within the model: the layer's own, of a state with the state's number."""
-        base = self._layer_names.get(place) or valid_name(layer.source or snake_case(layer.layer))
+        base = self._layer_names.get(place) or valid_name(layer.hint or layer.source or snake_case(layer.layer))
         number = layer.outputs.index(key)
         return base if number == 0 else f"{base}_state" if len(layer.outputs) == 2 else f"{base}_state_{number}"
 
