@@ -47,7 +47,7 @@ fuzz: $(VENV)/.installed-test
 # Interrupts, kills, forks and other threads at any moment, SOAK times as often as the tests have them; 200 killed trainings at most.
 SOAK := 63
 soak: $(VENV)/.installed-test
-	RNNSPEC_TEST_ALL=1 SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
+	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
 
 # Tests with other frameworks, in build/interop; those whose framework isn't there are named. FRAMEWORKS="torch==2.13.0" for one alone.
 FRAMEWORKS := jax keras torch onnxruntime

@@ -15,9 +15,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import Workplace
-from tests.e2e.test_cli_terminal import environment, interruptible
-
-__all__ = ["interruptible"]
+from tests.e2e.test_cli_terminal import environment
 
 TRAIN = ("train", "trend.rnn", "-d", "trend.npz", "-o", "out.rnnc", "--seed", "0", "--epochs", "5")
 BROKEN_OFF = """
@@ -82,7 +80,6 @@ def resumed(place: Workplace, *words: str) -> tuple[bytes, str]:
     return (place.folder / "out.rnnc").read_bytes(), done.err
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("every", "kept"), [(1, [2, 3]), (2, [2, 3]), (4, [3])])
 def test_an_interrupt_saves_the_last_epoch_and_says_where(place: Workplace, whole: bytes, every: int, kept: list[int]) -> None:
     done = broken_off(place, "interrupt", 3, "--checkpoint", f"every={every}", "--keep", "2")
@@ -98,7 +95,6 @@ def test_an_interrupt_saves_the_last_epoch_and_says_where(place: Workplace, whol
     assert content == whole
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_in_the_first_epoch_has_nothing_to_save(place: Workplace, whole: bytes) -> None:
     done = broken_off(place, "interrupt", 0, "--checkpoint", "every=1")
     assert done.stderr.splitlines() == ["no epoch was finished, there is no checkpoint", "interrupted"]

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -243,15 +242,6 @@ def test_compile_names_the_file_of_weights_that_do_not_fit(workplace: Workplace)
     assert message.startswith("error: other.safetensors: the weights don't fit the model; missing: lstm/recurrent_kernel, ")
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Commands can be interrupted, even where the tests run as a shell's background job, which ignores SIGINT and hands that on."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_training_quietly(workplace: Workplace) -> None:
     """Once the first bytes of the progress are out, Ctrl-C ends the command with 130, no traceback and no model."""
     command = [sys.executable, "-m", "rnnspec", "train", "trend.rnn", "--data", "trend.npz", "-o", "long.rnnc"]

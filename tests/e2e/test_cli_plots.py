@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Workplace
-from tests.e2e.test_cli_checkpoints import TRAIN, broken_off, interruptible, place
+from tests.e2e.test_cli_checkpoints import TRAIN, broken_off, place
 from tests.unit.training.test_curves import curves, texts
 
-__all__ = ["interruptible", "place"]
+__all__ = ["place"]
 
 PLOT = ("--plot", "curves.svg")
 
@@ -19,7 +19,6 @@ def drawn(place: Workplace) -> str:
     return (place.folder / "curves.svg").read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_curves_are_drawn_of_a_whole_training_and_of_one_that_goes_on(place: Workplace) -> None:
     """The resumed training's curves are those of all epochs, the ones before the interrupt too."""
     done = broken_off(place, "interrupt", 3, *PLOT, "--validation-split", "0.25", "--checkpoint", "every=1")
@@ -31,7 +30,6 @@ def test_curves_are_drawn_of_a_whole_training_and_of_one_that_goes_on(place: Wor
     assert {"loss", "accuracy", "training", "validation"} < set(texts(drawn(place)))
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_a_training_without_an_epoch_has_no_curves(place: Workplace) -> None:
     """An older file stays."""
     (place.folder / "curves.svg").write_text("old")

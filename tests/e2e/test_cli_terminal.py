@@ -6,12 +6,10 @@ import fcntl
 import os
 import pty
 import re
-import signal
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -213,14 +211,6 @@ def test_a_pipe_that_closes_ends_the_command_quietly(trained: Workplace) -> None
         assert (done.stdout.splitlines()[-1], done.stderr) == ("141", "")
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Commands can be interrupted, even where the tests run as a shell's background job, which ignores SIGINT and hands that on."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 INTERRUPTED: dict[str, tuple[str, ...]] = {
     "train": ("train", "trend.rnn", "-d", "trend.npz", "-o", "out.rnnc", "--epochs", "1"),
     "predict": ("predict", "trend.rnnc", "-d", "trend.npz", "-o", "out.csv"),
@@ -237,7 +227,6 @@ main()
 """The command, with Ctrl-C when all is in the new file and nothing in its place."""
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("command", INTERRUPTED)
 def test_an_interrupt_is_one_line_and_no_file(trained: Workplace, tmp_path: Path, command: str) -> None:
     words = INTERRUPTED[command]
