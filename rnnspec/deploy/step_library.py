@@ -100,6 +100,7 @@ def _on_host(model: Compilation, target: Target) -> Target:
     """The same lanes, tiles and roundings, for this machine: LLVM makes vectors of any width of those that there are."""
     host = model.backend.host_target()
     own = replace(target, triple=host.triple, cpu=host.cpu, features=host.features, architecture=host.architecture)
+    own = replace(own, widens_half=target.widens_half and host.widens_half)  # either way gives the same
     return replace(own, object_format=host.object_format, pointer_bits=host.pointer_bits, relocation=host.relocation, abi=host.abi)
 
 

@@ -24,6 +24,7 @@ _SMALL = Target(
     first_level_bytes=2**14,
     second_level_bytes=2**14,
     relocation="static",
+    widens_half=True,
 )
 
 _WASM = replace(
@@ -35,6 +36,7 @@ _WASM = replace(
     features="+bulk-memory",
     fused_multiply_add=False,
     object_format="Wasm",
+    widens_half=False,
     first_level_bytes=2**15,
     second_level_bytes=2**19,
 )
@@ -51,6 +53,7 @@ _RISCV = replace(
     second_level_bytes=2**17,
     relocation="pic",
     abi="lp64d",
+    widens_half=False,
 )
 
 _DESCRIBED = (
@@ -70,6 +73,7 @@ _DESCRIBED = (
         cpu="cortex-m0plus",
         registers=2,
         fused_multiply_add=False,
+        widens_half=False,
     ),
     _SMALL,
     replace(_SMALL, name="cortex-m7", cpu="cortex-m7"),
