@@ -71,6 +71,7 @@ def on_this_machine(model: Compilation, target: Target) -> Compilation:
     own = replace(target, triple=host.triple, cpu=host.cpu, features=host.features, architecture=host.architecture)
     own = replace(own, object_format=host.object_format, pointer_bits=host.pointer_bits, relocation=host.relocation, abi=host.abi)
     own = replace(own, slot_alignment=host.slot_alignment, slot_gap=host.slot_gap)
+    own = replace(own, widens_half=target.widens_half and host.widens_half)  # either way gives the same
     return Compilation(model.tree, model.graph, model.dtype, own, model.backend)
 
 

@@ -27,6 +27,7 @@ _SMALL = Target(
     relocation="static",
     slot_alignment=8,
     slot_gap=0,
+    widens_half=True,
 )
 
 # Neither has an instruction for a thread that waits, of all its processors at least.
@@ -43,6 +44,7 @@ _WASM = replace(
     pause=_NOTHING,
     object_format="Wasm",
     slot_alignment=16,
+    widens_half=False,
     first_level_bytes=2**15,
     second_level_bytes=2**19,
 )
@@ -62,6 +64,7 @@ _RISCV = replace(
     abi="lp64d",
     slot_alignment=ALIGNMENT,
     slot_gap=SLOT_GAP,
+    widens_half=False,
 )
 
 _DESCRIBED = (
@@ -81,6 +84,7 @@ _DESCRIBED = (
         cpu="cortex-m0plus",
         registers=2,
         fused_multiply_add=False,
+        widens_half=False,
     ),
     _SMALL,
     replace(_SMALL, name="cortex-m7", cpu="cortex-m7"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rnnspec.backend.llvm_cpu.loop_nests import Range
-from rnnspec.backend.llvm_cpu.panel_elements import PanelElements
+from rnnspec.backend.llvm_cpu.panel_elements import PanelElements, in_pairs
 from rnnspec.backend.llvm_cpu.rows import RowAddresses
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.kernel.nodes import NarrowPanels
@@ -16,23 +16,38 @@ LEAST = 1e-30
 
 
 def emit_narrow_panels(vectors: Vectors, places: RowAddresses, node: NarrowPanels, tiles: Range) -> None:
-    """Of each tile a vector of columns after the other, over the whole depth: for whole numbers it is the largest one that counts."""
+    """Of each tile a vector of columns after the other, or a pair of them, over the whole depth."""
+    writer, lanes = vectors.writer, vectors.lanes
+    element = places.buffers[node.target].dtype
+    paired = in_pairs(element, node.columns // lanes) * lanes
+    with writer.loop(*tiles, hint="tile") as tile:
+        if paired:
+            with writer.loop("0", str(paired), 2 * lanes, hint="column") as column:
+                _emit_columns(vectors, places, node, tile, column, paired=True)
+        if paired < node.columns:
+            with writer.loop(str(paired), str(node.columns), lanes, hint="column") as column:
+                _emit_columns(vectors, places, node, tile, column, paired=False)
+
+
+def _emit_columns(vectors: Vectors, places: RowAddresses, node: NarrowPanels, tile: str, column: str, *, paired: bool) -> None:
+    """For whole numbers it is the column's largest one that counts."""
     writer, narrow = vectors.writer, PanelElements(vectors, places.buffers[node.target].dtype)
-    source, target = places.registers[node.source], places.registers[node.target]
-    with writer.loop(*tiles, hint="tile") as tile, writer.loop("0", str(node.columns), vectors.lanes, hint="column") as column:
-        first = writer.add(writer.multiply(tile, node.depth * node.columns), column)
-        start = vectors.pointer(source, first)
-        factor: str | None = None
-        if node.scales is not None:
-            place = writer.add(writer.multiply(tile, node.columns), column)
-            factor = _scaled(vectors, node, start, vectors.pointer(places.registers[node.scales], place))
-        to = narrow.pointer(target, first)
-        with writer.loop("0", str(node.depth), hint="k") as k:
-            turn = writer.multiply(k, node.columns)
-            value = vectors.load(vectors.pointer(start, turn))
-            if factor is not None:
-                value = writer.assign(f"fmul {vectors.type} {value}, {factor}")
-            narrow.store(value, narrow.pointer(to, turn))
+    first = writer.add(writer.multiply(tile, node.depth * node.columns), column)
+    start, to = vectors.pointer(places.registers[node.source], first), narrow.pointer(places.registers[node.target], first)
+    factor: str | None = None
+    if node.scales is not None:
+        place = writer.add(writer.multiply(tile, node.columns), column)
+        factor = _scaled(vectors, node, start, vectors.pointer(places.registers[node.scales], place))
+    with writer.loop("0", str(node.depth), hint="k") as k:
+        turn = writer.multiply(k, node.columns)
+        wide, there = vectors.pointer(start, turn), narrow.pointer(to, turn)
+        value = vectors.load(wide)
+        if paired:
+            narrow.store_pair(value, vectors.load(vectors.pointer(wide, str(vectors.lanes))), there)
+        elif factor is None:
+            narrow.store(value, there)
+        else:
+            narrow.store(writer.assign(f"fmul {vectors.type} {value}, {factor}"), there)
 
 
 def _scaled(vectors: Vectors, node: NarrowPanels, start: str, scale: str) -> str:

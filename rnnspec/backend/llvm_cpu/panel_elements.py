@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from rnnspec.backend.llvm_cpu.vectors import Vectors
@@ -52,6 +53,17 @@ class PanelElements:
                 narrow = f"<{vectors.lanes} x i8>"
                 return assign(f"sitofp {narrow} {assign(f'load {narrow}, ptr {pointer}, align 1')} to {vectors.type}")
         assert_never(self.element)
+
+    def store_pair(self, low: str, high: str, pointer: str) -> None:
+        """Stores two vectors of bfloat16 as one of the halves of 32 bits, see `PanelRow`."""
+        upper = self._binary("shl", self._narrowed_bfloat(high), 16)
+        both = self._binary("or", self._narrowed_bfloat(low), upper)
+        self.vectors.writer.do(f"store {self._whole_type} {both}, ptr {pointer}, align 4")
+
+    def load_pair(self, pointer: str) -> tuple[str, str]:
+        """Both vectors of a pair."""
+        both = self.vectors.writer.assign(f"load {self._whole_type}, ptr {pointer}, align 4")
+        return self._as_float(self._binary("shl", both, 16)), self._as_float(self._binary("and", both, 0xFFFF0000))
 
     def store(self, value: str, pointer: str) -> None:
         """Stores a vector, narrowed; of whole numbers one that is from -127 to 127, or NaN, which becomes 0."""
@@ -139,3 +151,41 @@ class PanelElements:
         upper = self._binary("lshr", bits, 16)
         rounded = self._binary("lshr", self._binary("add", self._binary("add", bits, 0x7FFF), self._binary("and", upper, 1)), 16)
         return self._choice(self.vectors.compare("uno", value, value), self._binary("or", upper, 0x40), rounded)
+
+
+def in_pairs(element: Element, count: int) -> int:
+    """How many of `count` vectors side by side in a panel's row lie in pairs."""
+    return count // 2 * 2 if element is NarrowType.BF16 else 0
+
+
+@dataclass
+class PanelRow:
+    """The vectors of one row of a panel, `count` side by side, by their places.
+
+    Two of bfloat16 are the lower and the upper halves of one vector of 32 bits: one instruction makes float32 of each, where it would take
+    two from 16 bits.
+    """
+
+    elements: PanelElements
+    count: int
+    _pointers: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    _pairs: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+
+    def pointer(self, start: str, place: int) -> str:
+        """The address of a vector, or of its pair, in the row that begins at `start`."""
+        if self._is_paired(place):
+            place -= place % 2
+        if (start, place) not in self._pointers:
+            self._pointers[start, place] = self.elements.pointer(start, str(place * self.elements.vectors.lanes))
+        return self._pointers[start, place]
+
+    def load(self, pointer: str, place: int) -> str:
+        """A vector, of which that is the address; a pair is loaded once."""
+        if not self._is_paired(place):
+            return self.elements.load(pointer)
+        if pointer not in self._pairs:
+            self._pairs[pointer] = self.elements.load_pair(pointer)
+        return self._pairs[pointer][place % 2]
+
+    def _is_paired(self, place: int) -> bool:
+        return place < in_pairs(self.elements.element, self.count)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
-from rnnspec.backend.llvm_cpu.panel_elements import PanelElements
+from rnnspec.backend.llvm_cpu.panel_elements import PanelElements, PanelRow
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.contract.dimensions import BATCH, Size
 from rnnspec.frozen import frozen
@@ -254,23 +254,23 @@ class TileEmitter:
                     vectors.prefetch(vectors.pointer(fetched, writer.multiply(writer.subtract(k, start), self._line())))
                 turn = writer.multiply(k, block)
                 steps = [elements_of.pointer(panel, turn) for panel in panels]
-                places = {
-                    (gate, vector): elements_of.pointer(
-                        steps[vector // self.panel_vectors], str((vector % self.panel_vectors * gates + gate) * lanes)
-                    )
+                line = PanelRow(elements_of, self.panel_vectors * gates)
+                numbers = {
+                    (gate, vector): vector % self.panel_vectors * gates + gate
                     for vector in range(self.units.vectors)
                     for gate in range(gates)
                 }
+                places = {key: line.pointer(steps[key[1] // self.panel_vectors], number) for key, number in numbers.items()}
                 waiting = dict(zip(keys, registers, strict=True))
                 added: dict[tuple[int, int, int], str] = {}
                 if self.count < len(places):
                     elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
                     for (gate, vector), place in places.items():
-                        weight = elements_of.load(place)
+                        weight = line.load(place, numbers[gate, vector])
                         for row, element in enumerate(elements):
                             added[gate, row, vector] = vectors.multiply_add(element, weight, waiting[gate, row, vector])
                 else:
-                    weights = {key: elements_of.load(place) for key, place in places.items()}
+                    weights = {key: line.load(place, numbers[key]) for key, place in places.items()}
                     for row, pointer in enumerate(left):
                         element = vectors.load_splat(vectors.pointer(pointer, k))
                         for (gate, vector), weight in weights.items():
