@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from benchmarks import environments
+from benchmarks import c_step, environments
 from benchmarks.chart import chart
 from benchmarks.measure import TOLERANCE, Measured, Plan, distance, prepare, ratio
 from benchmarks.processes import Turn
@@ -176,3 +177,11 @@ def test_this_project_in_another_checkout_is_a_peer(tmp_path: Path) -> None:
     assert environments.variables(1, environments.root_of(other))["PYTHONPATH"] == str(tmp_path / "before")
     assert (environments.program_of(other), environments.file_stem(other)) == ("rnnspec", "rnnspec-before")
     assert not environments.is_installed("nobody")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler: cc")
+def test_a_librarys_step_is_timed_beside_plain_c(tmp_path: Path) -> None:
+    times = c_step.measured(5, tmp_path / "net", turns=3)
+    assert len(times.library) == len(times.plain) == len(times.ratios) == 3
+    assert 0 < times.difference < c_step.LARGEST_DIFFERENCE
+    assert c_step.Times((2.0,), (5.0,), 0.0).ratios == (2.5,)

@@ -17,7 +17,7 @@ def emit_dispatch(export: LibraryExport, levels: Mapping[int, str], target: Targ
     `levels`: how the names of the functions of a level of x86-64 begin; the lowest is taken to be there.
     """
     lowest, *others = sorted(levels)
-    parts = [f'target triple = "{target.triple}"', render("processor_level.ll.j2", {})]
+    parts = [render("processor_level.ll.j2", {"triple": target.triple})]
     for function in declared(export, target):
         parameters = [f"{kind} %p.{number}" for number, kind in enumerate(function.parameters)]
         writer = FunctionWriter(function.name, parameters, linkage="dso_local", result=function.result)
