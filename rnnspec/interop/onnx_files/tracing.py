@@ -105,9 +105,6 @@ class Tracer:
         except (ValueError, IndexError) as error:  # numpy's, of shapes that don't fit each other, besides `Unfit`
             self.findings.add(node.place, error.attribute if isinstance(error, Unfit) else "", " ".join(str(error).split()))
             outputs = []
-        except (ValueError, IndexError) as error:  # numpy's, of shapes that don't fit
-            self.findings.add(node.place, "", " ".join(str(error).split()))
-            outputs = []
         kind = self._kind(node)
         for place, name in enumerate(node.outputs):
             if name:
