@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-NEEDS = {"test_jax.py": ("jax",), "test_keras.py": ("keras",), "test_page.py": ("jax", "keras")}
+NEEDS = {"test_jax.py": ("jax",), "test_keras.py": ("keras",), "test_keras_exports.py": ("keras",), "test_page.py": ("jax", "keras")}
 """What a file's tests need."""
 
 WANTED = bool(os.environ.get("RNNSPEC_INTEROP"))
