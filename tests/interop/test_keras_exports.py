@@ -29,7 +29,7 @@ def test_keras_loads_what_is_exported(name: str, tmp_path: Path) -> None:
         return
     inputs, _ = numbers(name)
     given = [each if each.dtype.kind == "i" else each.astype(np.float32) for each in inputs.values()]
-    found: Any = keras.saving.load_model(path)(given if len(given) > 1 else given[0])
+    found: Any = keras.saving.load_model(path, compile=False)(given)
     wanted = model.predict(given if len(given) > 1 else given[0])
     for one, other in zip(
         found if isinstance(found, (list, tuple)) else [found], wanted if isinstance(wanted, tuple) else (wanted,), strict=True
@@ -47,6 +47,7 @@ def test_keras_compiles_the_train_section(tmp_path: Path) -> None:
     rnnspec.export_model(model, tmp_path / "out.keras")
     with zipfile.ZipFile(tmp_path / "out.keras") as archive:
         assert "compile_config" in json.loads(archive.read("config.json"))
-    made: Any = keras.saving.load_model(tmp_path / "out.keras")
+    with pytest.warns(UserWarning, match="Skipping variable loading for optimizer"):
+        made: Any = keras.saving.load_model(tmp_path / "out.keras")
     assert made.loss.get_config()["from_logits"] and abs(float(made.optimizer.learning_rate) - 0.1) < 1e-6
     made.fit(np.zeros((4, 6, 3), np.float32), np.zeros((4, 1)), epochs=1, verbose=0)
