@@ -11,6 +11,7 @@ import pytest
 NEEDS = {
     "test_jax.py": ("jax",),
     "test_keras.py": ("keras",),
+    "test_keras_exports.py": ("keras",),
     "test_onnxruntime.py": ("onnxruntime",),
     "test_page.py": ("jax", "keras"),
 }

@@ -47,6 +47,10 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 """Names that arguments had before."""
 
+_OF_TEXTS = frozenset(
+    {"TextVectorization", "StringLookup", "IntegerLookup", "Hashing", "Discretization", "CategoryEncoding", "HashedCrossing"}
+)
+
 CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN", "LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "SimpleRNN"}
 _MODES = {
     "concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "dot": "Dot", "cos": "Dot",
@@ -165,7 +169,10 @@ class Layers:
         if kind == "Lambda":
             return "it is a function of Python's, which isn't executed: write it as a layer, or as a cell in the language"
         if str(config.get("module", "")).startswith(("keras.src.ops", "keras.ops")) or "OpLambda" in kind:
-            return f"the operation `{shown_name(kind)}` isn't supported between layers"
+            name = shown_name(str(settings_of(config).get("function", kind)))
+            return f"the operation `{name}` isn't supported between layers"
+        if kind in _OF_TEXTS:
+            return "it makes numbers of an input before the model: do so in Python, and remove it from the model"
         if (registered := config.get("registered_name")) is not None and config.get("module") not in (None, "keras.layers"):
             advice = f'give a cell for it, `cells = {{"{shown_name(kind)}": "cell.rnn"}}`'
             return f"it is a class of its own, {shown_name(str(registered))}: {advice}"

@@ -168,7 +168,10 @@ class ListStore:
     def layer(self, layers: Sequence[Config], place: int) -> Store:
         """Those whose path has the layer's name."""
         name = str(settings_of(layers[place]).get("name", ""))
-        return ListStore([(path, array) for path, array in self._arrays if _is_of(path, name)])
+        found = [(path, array) for path, array in self._arrays if _is_of(path, name)]
+        if not found and class_of(layers[place]) in MODELS:
+            return self  # tf.keras leaves the names of models out of paths
+        return ListStore(found)
 
     def inner(self) -> Store:
         """The same: a wrapper's paths are those of the layer in it."""
