@@ -208,7 +208,7 @@ class BlockScheduler:
         tiling, dtype, sums = self.context.tiling, self.context.dtype, writer.sums
         if not sums:
             return replace(self._along_rows(rows, units, (*writer.leaves, *writer.statements, *stores)), location=writer.location)
-        tile = tiling.contraction(sums, units, dtype)
+        tile = tiling.contraction(sums, units, dtype, self.context.panel_type)
         before = len(self.context.panels)
         body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns, writer.location))
         if self.context.preparing:

@@ -19,8 +19,8 @@ class Tiling(Protocol):
         """The machine that tiles are chosen for."""
         ...
 
-    def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
-        """Of a loop that has so many sums under way for each of its units."""
+    def contraction(self, sums: int, units: int, dtype: DType, panels: Element) -> Tile:
+        """Of a loop that has so many sums under way for each of its units, and reads weights of elements `panels`."""
         ...
 
     def beside_weights(

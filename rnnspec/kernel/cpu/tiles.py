@@ -23,6 +23,10 @@ SECOND_LEVEL_BYTES_A_CYCLE = 32
 """What a core reads from its second-level cache."""
 
 
+WIDENED = 2
+"""The registers that narrow weights need besides: a multiplication takes wide ones from memory, those are widened before."""
+
+
 def turn_cycles(rows: int, columns: int) -> float:
     """The cycles of one turn over the depth: each sum waits for its last turn, each column and each row is loaded once."""
     return max(rows * columns / ARITHMETIC_A_CYCLE, _cycles_beside_arithmetic(rows, columns))
@@ -42,8 +46,8 @@ def turn_registers(rows: int, columns: int, target: Target) -> int:
     return rows * columns + min(rows, columns) + (1 if target.fused_multiply_add else 2)
 
 
-def contraction_tile(target: Target, gates: int, units: int, lanes: int) -> Tile:
-    """The cheapest tile whose turn finds all of its registers.
+def contraction_tile(target: Target, gates: int, units: int, lanes: int, beside: int = 0) -> Tile:
+    """The cheapest tile whose turn finds all of its registers; `beside`: those that it needs besides.
 
     Of tiles that cost the same, the one with more slack loses less by what no model knows; the one with more rows reads its weights less
     often, the one with more vectors the left side.
@@ -52,7 +56,8 @@ def contraction_tile(target: Target, gates: int, units: int, lanes: int) -> Tile
     best, least = Tile((1,), 1), (float("inf"),) * 4
     for vectors in range(1, max(1, min(WIDEST // gates, needed)) + 1):
         columns = gates * vectors
-        rows = max(rows for rows in range(1, MOST_ROWS + 1) if rows == 1 or turn_registers(rows, columns, target) <= target.registers)
+        free = target.registers - beside
+        rows = max(rows for rows in range(1, MOST_ROWS + 1) if rows == 1 or turn_registers(rows, columns, target) <= free)
         full, rest = divmod(needed, vectors)
         cycles = (full * turn_cycles(rows, columns) + (turn_cycles(rows, gates * rest) if rest else 0)) / rows
         cost = cycles, -turn_slack(rows, columns), -rows, -vectors
@@ -134,9 +139,9 @@ class CpuTiling:
 
     target: Target
 
-    def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
+    def contraction(self, sums: int, units: int, dtype: DType, panels: Element) -> Tile:
         """The tile of a contraction of `sums` products for `units` columns, see `contraction_tile`."""
-        return contraction_tile(self.target, sums, units, self.target.lanes(dtype))
+        return contraction_tile(self.target, sums, units, self.target.lanes(dtype), 0 if panels is dtype else WIDENED)
 
     def beside_weights(
         self, tile: Tile, contracts: Sequence[Contract], sums: int, rows: Dim, units: int, dtype: DType, panels: Element

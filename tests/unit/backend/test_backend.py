@@ -42,7 +42,7 @@ class OneByOne:
 
     target: Target
 
-    def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
+    def contraction(self, sums: int, units: int, dtype: DType, panels: Element) -> Tile:
         return Tile((1,), 1)
 
     def beside_weights(

@@ -16,6 +16,7 @@ from rnnspec.kernel.cpu.tiles import (
     BLOCK_SUMS,
     MOST_ROWS,
     WIDEST,
+    CpuTiling,
     contraction_tile,
     deep_block,
     flat_block,
@@ -26,7 +27,7 @@ from rnnspec.kernel.cpu.tiles import (
     turn_registers,
     turn_slack,
 )
-from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, CacheBlock, Target, Tile, machine_target
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, CacheBlock, NarrowType, Target, Tile, machine_target
 
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 
@@ -64,6 +65,14 @@ TILES: list[tuple[Target, int, int, DType, Tile]] = [
 )
 def test_contraction_tile(target: Target, gates: int, units: int, dtype: DType, tile: Tile) -> None:
     assert contraction_tile(target, gates, units, target.lanes(dtype)) == tile
+
+
+def test_narrow_weights_need_registers_of_their_own() -> None:
+    """Else a sum would lie on the stack, and each turn over the depth wait for it there."""
+    for target, wide, narrow in ((AVX2, (3, 2, 1), (2, 1)), (AVX512, (6, 2, 1), (6, 2, 1))):
+        tiling = CpuTiling(target)
+        assert tiling.contraction(4, 64, DType.F32, DType.F32).rows == wide
+        assert all(tiling.contraction(4, 64, DType.F32, each).rows == narrow for each in NarrowType)
 
 
 @pytest.mark.parametrize(
