@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -246,3 +248,14 @@ def test_archives_name_their_symbols() -> None:
     where = bsd.index(b"m.o\0")
     assert bsd[where + 8 : where + 13] == b"code!"
     assert int.from_bytes(bsd[8 + 60 + 16 + 8 : 8 + 60 + 16 + 12], "little") == where - 60
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    made = rnnspec.compile(TINY, seed=1)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        rnnspec.build(made, tmp_path / "out", targets=[NATIVE])
+    assert not list(tmp_path.iterdir())
