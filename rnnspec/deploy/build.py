@@ -62,7 +62,8 @@ class TargetReport:
     """What a target's library takes, in bytes: `code` of instructions, `constants` of weights, `state` of a sequence.
 
     `imports`: the functions that it calls in other libraries; None where the object isn't an ELF, in which they aren't looked up.
-    `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function.
+    `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function. `operations`: the
+    products, sums and elementary functions of a step; None without that.
     """
 
     target: str
@@ -71,11 +72,12 @@ class TargetReport:
     state: int
     imports: tuple[str, ...] | None
     workspace: str | None = None
+    operations: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
         sizes = {"code": self.code, "constants": self.constants, "state": self.state, "workspace": self.workspace}
-        return {"target": self.target, **sizes, "imports": self.imports}
+        return {"target": self.target, **sizes, "operations": self.operations, "imports": self.imports}
 
 
 def build(
@@ -239,7 +241,7 @@ def _report(model: Compilation, layouts: Layouts, made: Built) -> TargetReport:
     code = sum(model.backend.code_bytes(member.object_code) for member in made.members)
     workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
     state = 0 if layouts.step is None else layouts.step.state_bytes
-    return TargetReport(made.folder, code, sum(each.constants for each in made.libraries), state, made.imports, workspace)
+    return TargetReport(made.folder, code, sum(each.constants for each in made.libraries), state, made.imports, workspace, made.operations)
 
 
 def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:

@@ -171,6 +171,8 @@ def test_a_folder(tmp_path: Path) -> None:
     told = json.loads(files["report.json"])
     assert told == [json.loads(json.dumps(each.as_dict())) for each in first]
     assert [each["target"] for each in told] == ["cortex-m0plus", NATIVE]
+    # LSTM(8) of three numbers: products with 11, five elementary functions, four products or sums; Dense(1) behind it.
+    assert [each.operations for each in first] == [2 * 11 * 32 + 2 * 8 + 8 * 5 + 8 * 4] * 2
     assert not list(tmp_path.glob(".rnnspec-*"))
 
 
