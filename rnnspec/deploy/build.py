@@ -72,6 +72,7 @@ class TargetReport:
     they aren't looked up. `module`: of the whole `.wasm`; None for other targets.
     `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function. `weights`: the elements
     in which matrices are kept. `difference`: between outputs in the files with checks and those of whole weights, the largest one.
+    `operations`: the products, sums and elementary functions of a step; None without that.
     """
 
     target: str
@@ -83,12 +84,13 @@ class TargetReport:
     module: int | None = None
     weights: str = "float32"
     difference: float = 0.0
+    operations: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
         sizes = {"code": self.code, "constants": self.constants, "state": self.state, "workspace": self.workspace}
         kept = {"weights": self.weights, "difference": self.difference}
-        report: dict[str, object] = {"target": self.target, **sizes, "imports": self.imports, **kept}
+        report: dict[str, object] = {"target": self.target, **sizes, "operations": self.operations, "imports": self.imports, **kept}
         return report if self.module is None else {**report, "module": self.module}
 
 
@@ -305,7 +307,8 @@ def _report(model: Compilation, layouts: Layouts, made: Built, module: bytes | N
     workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
     state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
     constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module)
-    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, model.signature.dtype)
+    dtype = model.signature.dtype
+    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations)
 
 
 def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:

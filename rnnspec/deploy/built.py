@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rnnspec.contract.dimensions import Dim
+from rnnspec.contract.dimensions import Dim, plus, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import ALL_LEVELS, LEVELS
 from rnnspec.contract.weight_storage import WeightStorage
@@ -18,6 +18,8 @@ from rnnspec.deploy.step_layout import StepLayout
 from rnnspec.driver.compilation import Compilation
 from rnnspec.frozen import frozen
 from rnnspec.kernel.build_targets import BUILD_TARGETS
+from rnnspec.kernel.count import NOTHING, count
+from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.target import Target
 
 
@@ -77,6 +79,16 @@ class Built:
             return None
         own = {symbol for member in self.members for symbol in member.symbols}
         return tuple(sorted({name for member in self.members for name in undefined_symbols(member.object_code)} - own))
+
+    @property
+    def operations(self) -> int | None:
+        """The products, sums and elementary functions of one step; None without that function."""
+        step = self.libraries[0].export.step
+        if step is None:
+            return None
+        function = step.kernels.function
+        total = sum((count(nest, function) for nest in nests_of(function)), NOTHING)
+        return value_of(plus(total.matmul, total.elementwise, *total.elementary.values()), {})
 
     @property
     def workspace(self) -> Dim | None:

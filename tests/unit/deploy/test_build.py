@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import shutil
@@ -206,6 +207,8 @@ def test_a_folder(tmp_path: Path) -> None:
     told = json.loads(files["report.json"])
     assert told == [json.loads(json.dumps(each.as_dict())) for each in first]
     assert [each["target"] for each in told] == ["cortex-m0plus", NATIVE]
+    # LSTM(8) of three numbers: products with 11, five elementary functions, four products or sums; Dense(1) behind it.
+    assert [each.operations for each in first] == [2 * 11 * 32 + 2 * 8 + 8 * 5 + 8 * 4] * 2
     assert not list(tmp_path.glob(".rnnspec-*"))
     (narrow,) = rnnspec.build(made, tmp_path / "narrow", targets=[NATIVE], weights="int8")
     assert (first[1].weights, first[1].difference, narrow.weights) == ("float32", 0.0, "int8")
@@ -297,3 +300,14 @@ def test_archives_name_their_symbols() -> None:
     where = bsd.index(b"m.o\0")
     assert bsd[where + 8 : where + 13] == b"code!"
     assert int.from_bytes(bsd[8 + 60 + 16 + 8 : 8 + 60 + 16 + 12], "little") == where - 60
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    made = rnnspec.compile(TINY, seed=1)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        rnnspec.build(made, tmp_path / "out", targets=[NATIVE])
+    assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -244,6 +245,45 @@ def test_other_machines_have_a_batch() -> None:
         # No line of a cache lies between the parts where there is no cache.
         small = value_of(made.workspace, {BATCH: 1, Name("time"): 1}) < 2**12
         assert small == (target.slot_gap == 0)
+
+
+def test_threads_have_nothing_in_common() -> None:
+    compilation, weights, _, _ = model("both directions")
+    given = [batch_of("both directions", samples, 40) for samples in (3, 9, 5, 7)]
+    expected = [forward_reference(compilation, weights, TARGET, batch)[0] for batch, _ in given]
+    workspace("both directions", given[0][1])  # which loads the code
+
+    def several(number: int) -> list[bytes]:
+        return [called("both directions", *given[number])[1][0].tobytes() for _ in range(20)]
+
+    with ThreadPoolExecutor(len(given)) as threads:
+        for found, right in zip(threads.map(several, range(len(given))), expected, strict=True):
+            assert set(found) == {right.tobytes()}
+
+
+CONTROL_STATE = """
+declare void @llvm.x86.sse.stmxcsr(ptr)
+declare void @llvm.x86.sse.ldmxcsr(ptr)
+define i32 @control_state() {
+  %word = alloca i32
+  call void @llvm.x86.sse.stmxcsr(ptr %word)
+  %state = load i32, ptr %word
+  ret i32 %state
+}
+"""
+
+
+@pytest.mark.skipif(TARGET.denormals is None, reason="this machine has no switch for denormal numbers")
+def test_the_floating_point_state_is_put_back() -> None:
+    text = f'target triple = "{TARGET.triple}"\n{CONTROL_STATE}'
+    code = Jit().load(model("last")[0].backend.assemble(text, TARGET), ("control_state",))
+    state = ctypes.CFUNCTYPE(ctypes.c_int32)(code.addresses["control_state"])
+    flags = ~0x3F  # what has happened so far, which any arithmetic adds to
+    before = state() & flags
+    assert called("last", *batch_of("last", 4, 9))[0] == OK
+    assert state() & flags == before
+    assert TARGET.denormals is not None
+    assert not before & TARGET.denormals.bits
 
 
 def test_a_stateful_layer_has_no_forward_call() -> None:
