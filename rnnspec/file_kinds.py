@@ -107,7 +107,7 @@ def _archive(start: bytes) -> Kind | None:
         return Kind.MODEL
     if first in (b"metadata.json", b"config.json", b"model.weights.h5"):
         return Kind.KERAS
-    if first.endswith((b"/data.pkl", b"/.format_version", b"/byteorder")) or _PROGRAM.match(first):
+    if _TORCH.fullmatch(first) or _PROGRAM.match(first):
         return Kind.PYTORCH
     if first.endswith(b".npy"):
         return Kind.DATA
@@ -119,6 +119,9 @@ def is_program(path: str, start: bytes) -> bool:
     first = start[30 : 30 + int.from_bytes(start[26:28], "little")] if start.startswith(b"PK\x03\x04") else b""
     return bool(_PROGRAM.match(first)) or (bool(first) and PurePath(path).suffix.lower() == ".pt2")
 
+
+_TORCH = re.compile(rb"[^/]+/(data\.pkl|data/\d+|\.format_version|byteorder)")
+"""First members of what torch.save writes, and of TorchScript's archives."""
 
 _PROGRAM = re.compile(rb"[^/]+/(archive_format$|archive_version$|models/|data/(weights|constants)/)")
 

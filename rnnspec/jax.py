@@ -41,16 +41,16 @@ class Function:
 
         `x`: (batch, ...) as for `Model.forward`, a dict by input, or a list; without the axis of the batch it is one sample. `weights`: by
         name; those that are missing, or all for None, are the model's own at the time of the call. `mask`, `lengths`: as for `forward`.
-        ValueError for shapes and names that don't fit.
+        ValueError for shapes and names that don't fit, TypeError for complex numbers.
         """
         pure = self._pure
         inputs = {
-            name: jax.numpy.asarray(value, np.int32 if pure.inputs[name].integer else pure.dtype)
+            name: jax.numpy.asarray(_real(value, name), np.int32 if pure.inputs[name].integer else pure.dtype)
             for name, value in pure.by_name(x, "x").items()
         }
         masks = {name: jax.numpy.asarray(value, bool) for name, value in pure.by_name(mask, "mask").items()}
         counts = {name: jax.numpy.asarray(value, np.int32) for name, value in pure.by_name(lengths, "lengths").items()}
-        given = {name: jax.numpy.asarray(value, pure.dtype) for name, value in (weights or {}).items()}
+        given = {name: jax.numpy.asarray(_real(value, name), pure.dtype) for name, value in (weights or {}).items()}
         pure.check_weights(list(given))
         is_one = all(value.ndim == pure.batched[name] - 1 for name, value in inputs.items())
         if is_one:
@@ -95,6 +95,13 @@ def differentiable(pure: PureModel) -> Any:
     applied = jax.custom_vjp(outputs)
     applied.defvjp(forward, backward)
     return applied
+
+
+def _real(value: Any, name: str) -> Any:
+    """A value whose conversion to the model's dtype loses no half of it."""
+    if jax.numpy.iscomplexobj(value):
+        raise TypeError(f"{name} has complex numbers: expected real ones")
+    return value
 
 
 def _numpy(values: Any) -> Any:

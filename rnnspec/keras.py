@@ -199,6 +199,15 @@ def _of_torch(pure: PureModel) -> Callable[..., Any]:
 def _of_tensorflow(pure: PureModel) -> Callable[..., Any]:
     import tensorflow as tf
 
+    @tf.custom_gradient
+    def once(found: Any, *sources: Any) -> Any:
+        """A gradient, whose derivative is an error: that of a call of numpy would silently be none."""
+
+        def gradient(*cotangents: Any) -> Any:
+            raise RuntimeError("a model's gradients have no derivatives of their own: second derivatives aren't there")
+
+        return tf.identity(found), gradient
+
     def apply(weights: Any, x: Any, masks: Any) -> Any:
         names = tuple(weights), tuple(x), tuple(masks)
         kinds = [tf.as_dtype(pure.dtype)] * len(pure.model.signature.outputs)
@@ -222,8 +231,7 @@ def _of_tensorflow(pure: PureModel) -> Callable[..., Any]:
             def gradient(*dy: Any) -> Any:
                 count = len(weights) + len(floats)
                 found = _listed(tf.numpy_function(derived, [*tensors, *dy], [tf.as_dtype(pure.dtype)] * count))
-                # Its derivative is an error, where that of a call of numpy would silently be none.
-                found = [tf.raw_ops.PreventGradient(input=each, message="second derivatives of a model aren't there") for each in found]
+                found = [once(each, *tensors, *dy) for each in found]
                 by_name = dict(zip([*weights, *(f"x:{name}" for name in floats)], found, strict=True))
                 wanted = [*weights, *(f"x:{name}" for name in x), *(None for _ in masks)]
                 return [by_name.get(cast(str, name)) for name in wanted]

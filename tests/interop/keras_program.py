@@ -61,6 +61,20 @@ if keras.backend.backend() != "numpy":  # which has no gradients
             assert "second derivatives aren't there" in str(error)
         else:
             raise AssertionError("a second derivative was left out")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        given = tf.Variable(x)
+        try:
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    total = tf.reduce_sum(layer(given))
+                norm = tf.reduce_sum(inner.gradient(total, given) ** 2)
+            outer.gradient(norm, given)
+        except RuntimeError as error:
+            assert "second derivatives aren't there" in str(error)
+        else:
+            raise AssertionError("a second derivative was left out")
     whole.compile("adam", "mse")
     whole.fit(x, y[:, :1], epochs=1, verbose=0)
     assert not np.array_equal(layer.to_model().weights["lstm/kernel"], model.weights["lstm/kernel"])

@@ -116,6 +116,13 @@ def test_several_inputs_and_outputs_and_ids() -> None:
         f(x)
 
 
+def test_second_derivatives_and_complex_numbers_are_errors(f: Any) -> None:
+    with pytest.raises(ValueError, match="do not support JVP"):
+        jax.grad(lambda x: squares(jax.grad(lambda x: squares(f(x)))(x)))(X)
+    with pytest.raises(TypeError, match="x has complex numbers"):
+        f(X.astype(np.complex64))
+
+
 def test_what_is_no_pure_function_is_refused() -> None:
     with pytest.raises(ValueError, match="model S is stateful: a function that carries states from call to call isn't pure"):
         rnnspec.jax.function(rnnspec.compile("model S { input x: float[time, 2]  LSTM(3, stateful = true) }"))

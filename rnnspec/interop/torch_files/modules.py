@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from rnnspec.contract.executable import Array
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.torch_files.attention import attention
@@ -19,7 +21,10 @@ _ALONE = (torch_modules, plain)
 
 def parts_of(weights: Mapping[str, Array], findings: Findings, heads: int | None = None) -> Sequence[Part]:
     """The layers in the order of the names; what is no module that the language has a layer for is a finding. `heads`: see `attention`."""
-    floats = {name: value for name, value in weights.items() if value.dtype.kind == "f"}
+    # Halves become float32 before anything is computed of them: each is one exactly
+    floats = {
+        name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in weights.items() if value.dtype.kind == "f"
+    }
     for name, value in weights.items():
         if value.dtype.kind != "f" and not name.endswith("num_batches_tracked"):
             findings.add(name, "", f"its numbers are of the type {value.dtype}, which no weight has here")

@@ -26,6 +26,9 @@ _OTHERS = ("optimizer", "scheduler", "scaler", "ema", "callbacks", "loops", "rng
 _WRAPPERS = ("_orig_mod.", "module.", "model.")
 """What torch.compile, DataParallel and Lightning put before each name."""
 
+_INNER = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""What torch.compile, sharding and checkpointing put before the names of a module anywhere in another one."""
+
 _COLLECTIONS = ("params", "batch_stats")
 """Of Flax: the weights, and beside them the moving statistics of the same modules."""
 
@@ -110,6 +113,11 @@ def unwrapped(stored: StateDict) -> StateDict:
         if weights and all(name.startswith(wrapper) and len(name) > len(wrapper) for name in weights):
             weights = {name.removeprefix(wrapper): value for name, value in weights.items()}
             notes.append(f"all names began with `{wrapper}`, which was left out")
+    inner = {_INNER.sub("", name): value for name, value in weights.items()}
+    if len(inner) == len(weights) and list(inner) != list(weights):
+        wrappers = ", ".join(f"`{each}`" for each in dict.fromkeys(match[1] for name in weights for match in _INNER.finditer(name)))
+        notes.append(f"{wrappers} in the names was left out")
+        weights = inner
     parts = {name: re.split("[./]", name, maxsplit=1) for name in weights}
     if weights and all(len(each) == 2 and each[0] in _COLLECTIONS for each in parts.values()):
         inner = {parts[name][1]: value for name, value in weights.items()}

@@ -12,6 +12,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 import pytest
 
+from rnnspec.interop.graph.refusals import ImportRefused
+from rnnspec.interop.importing import import_model
 from rnnspec.interop.torch_files.archive import OLD_MAGIC, CheckpointError
 from rnnspec.interop.torch_files.state_dict import read_state_dict, state_dict_of
 from tests.unit.interop.checkpoints import Called, Global, Storage, archive, checkpoint, pickled, tensor
@@ -79,6 +81,17 @@ def test_parameters_and_what_stands_beside_a_checkpoints_weights() -> None:
         "passed over, beside the weights: epoch, optimizer_states, hyper_parameters, loss",
         "all names began with `model.`, which was left out",
     )
+
+
+def test_names_of_compiled_modules_within_others_are_the_modules_own() -> None:
+    weights = {
+        "model.a._orig_mod.weight": np.zeros(2),
+        "model.b._fsdp_wrapped_module._orig_mod.w": np.zeros(2),
+        "model.my_orig_mod.w": np.zeros(2),
+    }
+    found = state_dict_of(checkpoint(weights))
+    assert list(found.weights) == ["a.weight", "b.w", "my_orig_mod.w"]
+    assert found.notes[-1] == "`_orig_mod`, `_fsdp_wrapped_module` in the names was left out"
 
 
 def test_one_of_several_state_dicts_is_named() -> None:
@@ -233,6 +246,16 @@ def test_other_files_are_named() -> None:
     ):
         with pytest.raises(CheckpointError, match=message):
             state_dict_of(content)
+
+
+def test_archives_of_torchscript_are_known_and_refused(tmp_path: Path) -> None:
+    """They begin with the storages, and a refusal of the format alone wouldn't say what to do."""
+    path = tmp_path / "net.pt"
+    with ZipFile(path, "w") as members:
+        for name in ("net/data/0", "net/data.pkl", "net/code/__torch__/net.py", "net/constants.pkl", "net/version"):
+            members.writestr(name, b"")
+    with pytest.raises(ImportRefused, match=r"a TorchScript archive, which is code, .*torch\.export\.save"):
+        import_model(path)
 
 
 def test_damage_anywhere_is_a_value_error(tmp_path: Path) -> None:

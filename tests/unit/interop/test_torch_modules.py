@@ -208,6 +208,14 @@ def test_all_findings_are_told_at_once(tmp_path: Path) -> None:
     assert len(refusal.value.findings) == 2
 
 
+def test_halves_are_added_as_floats() -> None:
+    """A sum of two biases that is rounded to a half is another bias."""
+    weights = {name: value.astype(np.float16) for name, value in lstm("a.", 3, 4).items()}
+    (part,) = parts_of(weights, Findings())
+    exact = weights["a.bias_ih_l0"].astype(np.float32) + weights["a.bias_hh_l0"].astype(np.float32)
+    np.testing.assert_array_equal(part.layer.weights["bias"], exact)
+
+
 def test_names_then_the_only_place_then_the_order() -> None:
     two = {"a.kernel".replace(".", "__"): (4, 4), "a__bias": (4,), "b__kernel": (4, 4), "b__bias": (4,)}
     weights = linear("b", 4, 4) | linear("a", 4, 4)
