@@ -156,6 +156,7 @@ def test_a_graph_that_was_changed_is_read_and_not_its_spec(tmp_path: Path) -> No
     assert "sigmoid" in back.text and "units" not in back.text
     np.testing.assert_allclose(back.model.predict(x), run(path, {"x": x})[0], atol=2e-6)
     told = next(each for each in made.metadata_props if each.key == "rnnspec.spec")
+    made.metadata_props.add(key="rnnspec.parameters", value="[" * 100_000)
     for text in ("model Out {", 'import "/etc/passwd"', "model Out { input x: float[3]  Dense(1000000000) }"):
         told.value = text
         onnx.save(made, path)
@@ -184,15 +185,17 @@ def test_a_graph_alone_comes_back_with_its_numbers(name: str, tmp_path: Path) ->
 
 def test_what_has_no_form_is_refused_at_once(tmp_path: Path) -> None:
     spec = """model Out {
-        input x: float[time, 3]
+        input x: float[time, 3], review: text[time](max_tokens = 10)
 
         y = x -> GRU(3)
         z = x -> Masking() -> Conv1D(4, 3, carry_mask = true) -> LSTM(4)
-        [y, z] -> Concatenate()
+        t = review -> Embedding(10, 2) -> LSTM(2)
+        [y, z, t] -> Concatenate()
     }"""
     with pytest.raises(ExportRefused) as refused:
         exported(spec, tmp_path / "model.onnx")
     assert [(each.place, each.attribute) for each in refused.value.findings] == [
+        ("input review", ""),
         ("layer conv1d", "carry_mask"),
     ]
     assert not (tmp_path / "model.onnx").exists()

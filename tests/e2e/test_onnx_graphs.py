@@ -162,6 +162,16 @@ def _positions() -> Any:
     return model([op("Add", "x table", "y")], [info("x", ["batch", 6, 3])], ["y"], {"table": random(1, 6, 3)})
 
 
+def _resized() -> Any:
+    """Each step twice, as an upsampling has them."""
+    nodes = [
+        op("Transpose", "x", "turned", perm=[0, 2, 1]),
+        op("Resize", "turned none scales", "wide", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        op("Transpose", "wide", "y", perm=[0, 2, 1]),
+    ]
+    return model(nodes, [SERIES], ["y"], {"none": np.zeros(0, np.float32), "scales": np.float32([1, 1, 2])})
+
+
 def _norm() -> Any:
     """LayerNormalization as arithmetic, and one by moments, as tf2onnx has it."""
     nodes = [
@@ -189,6 +199,7 @@ GRAPHS: dict[str, Callable[[], Any]] = {
     "quantized": _quantized,
     "positions": _positions,
     "norm": _norm,
+    "resized": _resized,
 }
 
 
@@ -218,3 +229,22 @@ def test_a_norm_reads_as_the_layer_that_it_is(tmp_path: Path) -> None:
     path = saved(tmp_path, _norm())
     text = import_file(path, None, reader_options(path)).text
     assert text == 'model Made {\n    input x: float[time, 3]\n\n    LayerNormalization(name = "y")\n}\n'
+
+
+def test_true_and_false_are_one_and_zero(tmp_path: Path) -> None:
+    """A mask that is an input of the file: steps that aren't real have no weight."""
+    nodes = [
+        op("ReduceMean", "x last", "score", keepdims=0),
+        op("Where", "real score low", "seen"),
+        op("Softmax", "seen", "weights", axis=1),
+        op("Unsqueeze", "weights last", "wide"),
+        op("Mul", "wide x", "weighted"),
+        op("ReduceSum", "weighted second", "y", keepdims=0),
+    ]
+    constants = {"last": np.array([-1]), "second": np.array([1]), "low": np.float32(-1e9)}
+    path = saved(tmp_path, model(nodes, [SERIES, info("real", ["batch", "time"], np.bool_)], ["y"], constants))
+    found = import_file(path, None, reader_options(path))
+    assert any("input real: true and false in the file" in note for note in found.notes)
+    x, real = random(2, 6, 3), np.arange(6) < np.array([[6], [4]])
+    (wanted,) = run(path, {"x": x, "real": real})
+    np.testing.assert_allclose(found.model.predict([x, real[..., None].astype(np.float32)]), wanted, rtol=0, atol=2e-5)

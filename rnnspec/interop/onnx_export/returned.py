@@ -61,7 +61,7 @@ def returned(path: Path, resolve: Resolve) -> Returned | None:
         dtype = np.dtype(next((array.dtype for array in weights.values()), np.float32))
         unread = {each.path: np.zeros(each.shape) for layer in graph.layers for each in layer.weights if each.path not in weights}
         made = model_of(onnx, graph, weights | unread, dtype, opset, str(path))
-    except (ExportRefused, ValueError, TypeError, KeyError, StopIteration):
+    except (ExportRefused, ValueError, TypeError, KeyError, StopIteration, RecursionError):
         return None
     same = _shown(made) == _shown(proto) and _alike(tensors_of(onnx, path, made), tensors)
     return Returned(told[SPEC], parameters, weights, dtype.name) if same else None

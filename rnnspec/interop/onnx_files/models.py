@@ -135,7 +135,7 @@ def _computed(layers: Layers, node: Node, given: Sequence[Known]) -> Sequence[El
     entries = [entry for each in computed for entry in layers.pool.entries_in(each.numbers)]
     numbers = next((entry for entry in entries if entry.key in layers.ids), None)
     if numbers is not None and node.op != "OneHot":
-        what = "whole numbers are looked up in a table, and nothing else is done with them"
+        what = "whole numbers are looked up in a table, or computed with by themselves, and nothing else is done with them"
         raise Unfit(what if numbers.is_open else f"{what}: fix the input, --input {numbers.key}=value")
     sums = composed(layers, node, given, lambda other, values: _computed(layers, other, values))
     if sums is not None:
@@ -152,7 +152,9 @@ def _input(
     """An input with its elements as the source's axes have them."""
     source, dimensions = chosen.source, chosen.source.dimensions or ()
     ids = source.element.startswith(("int", "uint"))
-    if not ids and source.element not in ("float32", "float64", "float16"):
+    if source.element == "bool":
+        findings.note(f"input {source.name}: true and false in the file, 1 and 0 here")
+    elif not ids and source.element not in ("float32", "float64", "float16"):
         findings.add(f"input {source.name}", "", f"it takes {source.element}, where a model takes floats or whole numbers")
     sizes: list[int] = []
     steps, features, label = 1, 1, ""

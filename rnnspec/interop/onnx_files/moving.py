@@ -215,6 +215,23 @@ def _reverse_sequence(node: Node, given: Given, fill: Array) -> list[Array]:
     return [np.moveaxis(result, (0, 1), (batch, time))]
 
 
+def _resize(node: Node, given: Given, fill: Array) -> list[Array]:
+    """Elements repeated along axes: the nearest ones, so many times as many."""
+    data = data_of(given)
+    wanted = [np.asarray(each).ravel() for each in given[1:] if each is not None and each.size == data.ndim]
+    ways = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
+    repeats = ways == ("asymmetric", "floor") or (ways[0].endswith("half_pixel") and ways[1].startswith("round_prefer"))
+    if len(wanted) != 1 or node.text("mode", "nearest") != "nearest" or not (repeats or node.op == "Upsample"):
+        raise Unfit(f"mode {node.text('mode', 'nearest')}, {', '.join(ways)}, which doesn't just repeat steps", "mode")
+    factors = wanted[0] if wanted[0].dtype.kind == "f" else wanted[0] / np.maximum(data.shape, 1)
+    if not (factors == np.round(factors)).all() or (factors < 1).any():
+        raise Unfit(f"{factors.tolist()} times as many, which aren't whole numbers", "scales")
+    bounded([size * int(factor) for size, factor in zip(data.shape, factors, strict=True)])
+    for axis, factor in enumerate(factors.astype(int).tolist()):
+        data = data.repeat(factor, axis)
+    return [data]
+
+
 def _from_sequence(node: Node, given: Given, fill: Array) -> list[Array]:
     """Tensors of a sequence, which stand along the first axis here, put together along another one."""
     data = data_of(given)
@@ -244,6 +261,7 @@ MOVEMENTS: Mapping[str, Movement] = {
     "ReverseSequence": Movement(_reverse_sequence),
     "Where": Movement(_where, 2),
     "ConcatFromSequence": Movement(_from_sequence),
+    **dict.fromkeys(("Resize", "Upsample"), Movement(_resize)),
 }
 
 

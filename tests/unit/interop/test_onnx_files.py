@@ -22,7 +22,7 @@ from rnnspec.interop.onnx_files import loops, moving, reading
 from rnnspec.interop.onnx_files.nodes import Node as PlainNode
 from rnnspec.interop.onnx_files.nodes import NodeGraph, SourceInput, pruned
 from rnnspec.interop.onnx_files.reader import OnnxReader
-from tests.onnx_models import info, model, node, saved
+from tests.onnx_models import FIXTURES, info, model, node, saved
 
 ROW = [info("x", ["batch", 3])]
 
@@ -210,6 +210,24 @@ def test_pruned_keeps_what_outputs_come_from() -> None:
     )
     kept = pruned(NodeGraph("g", (SourceInput("x", "float32", (2,)),), ("y",), nodes, {})).nodes
     assert [(each.op, each.outputs) for each in kept] == [("Split", ("a", "")), ("Sin", ("deep",)), ("If", ("y",))]
+
+
+def test_attention_is_the_layer_and_not_its_products() -> None:
+    """Of one head and of two, with a scale, under a causal mask: no product and no softmax is left beside it."""
+    layers = {name: read(FIXTURES / f"{name}.onnx").layers for name in ("attending", "attending_new", "causal", "multi_head")}
+    for name in ("attending", "attending_new"):
+        assert [each.layer for each in layers[name]] == ["GRU", "GRU", "Activation", "Attention", "Concatenate", "Dense"]
+    assert [each.arguments for each in layers["causal"] if each.layer == "Attention"] == [{"use_causal_mask": True}]
+    assert [each.layer for each in layers["multi_head"]].count("Attention") == 2
+    assert not {"Dot", "unsaid"} & {each.layer for found in layers.values() for each in found}
+
+
+def test_masks_of_ids_are_tables_of_what_is_computed_of_them() -> None:
+    """`ids != 0` is looked up, in as many rows as the ids' own table has."""
+    tables = [each for each in read(FIXTURES / "padded.onnx").layers if each.layer == "Embedding"]
+    assert {each.arguments["input_dim"] for each in tables} == {9}
+    real = np.array([[0], *[[1]] * 8], np.float32)
+    assert any(np.array_equal(each.weights["embeddings"], real) for each in tables)
 
 
 def test_what_nothing_needs_is_left_out(tmp_path: Path) -> None:
