@@ -151,14 +151,14 @@ def build(
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
     layouts = _layouts(compilation, _prefix(name, compilation), functions)
     if page and layouts.step is None:
-        raise CannotBuild("a page runs a stream's step: add step to the functions")
+        raise CannotBuild("page: it runs a model step by step, and step isn't among the functions")
     storage = WeightStorage.FULL if weights is None else checked_storage(weights, saved.dtype)
     made = [built(compilation, saved.weights, layouts, each, storage) for each in names]
     machines = [each.target for own in made for each in own.libraries]
     checks = {machine.name: _checks(compilation, saved.weights, machine, layouts, storage) for machine in machines}
     architecture = compilation.backend.host_target().architecture
     linked = [shared_library(each.parts, architecture) if link else None for each in made]
-    linkable = [each for each in made if each.target.object_format == "Wasm" and layouts.step is not None]
+    linkable = [each for each in made if each.target.object_format == "Wasm"]
     modules = {each.folder: link_module(each.members[0].object_code, each.symbols).content for each in linkable}
     reports = [_report(compilation, layouts, each, modules.get(each.folder)) for each in made]
     if storage is not WeightStorage.FULL:
