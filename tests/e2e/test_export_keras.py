@@ -104,7 +104,7 @@ def test_layers_stand_in_keras_order(tmp_path: Path) -> None:
         """,
         tmp_path,
     )
-    assert [layer["name"] for layer in config["config"]["layers"]] == ["b", "a", "dense_1", "near", "dense_2", "last"]
+    assert [layer["name"] for layer in config["config"]["layers"]] == ["b", "a", "dense_1", "dense", "dense_2", "last"]
 
 
 def test_the_order_of_layers_of_several_calls_and_outputs() -> None:

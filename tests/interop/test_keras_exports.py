@@ -43,11 +43,12 @@ def test_keras_takes_the_golden_configuration() -> None:
 
 
 def test_keras_compiles_the_train_section(tmp_path: Path) -> None:
-    model = rnnspec.import_model(unpacked("trained", "keras", tmp_path))
+    model = rnnspec.import_model(unpacked("trained", "keras", tmp_path), dtype="float32")
     rnnspec.export_model(model, tmp_path / "out.keras")
     with zipfile.ZipFile(tmp_path / "out.keras") as archive:
         assert "compile_config" in json.loads(archive.read("config.json"))
     with pytest.warns(UserWarning, match="Skipping variable loading for optimizer"):
         made: Any = keras.saving.load_model(tmp_path / "out.keras")
     assert made.loss.get_config()["from_logits"] and abs(float(made.optimizer.learning_rate) - 0.1) < 1e-6
-    made.fit(np.zeros((4, 6, 3), np.float32), np.zeros((4, 1)), epochs=1, verbose=0)
+    x = np.zeros((4, 6, 3), np.float32)
+    made.fit(x, np.zeros((4, 1), np.float32), epochs=1, verbose=0)

@@ -17,6 +17,7 @@ from rnnspec.interop import importing
 from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import ReaderOptions
 from rnnspec.interop.graph.refusals import ImportRefused
+from rnnspec.interop.keras_files.stores import ListStore
 from tests.interop_keras import edited, unpacked
 
 
@@ -342,3 +343,13 @@ def test_an_architecture_that_doesnt_fit_its_weights(sound: Path) -> None:
 
 def test_weights_alone_ask_for_a_spec(tmp_path: Path) -> None:
     assert 'give the spec that they are for, `into = "model.rnn"`' in refused(unpacked("sequential_lstm", "weights.h5", tmp_path))
+
+
+def test_a_model_in_a_model_whose_name_no_path_has() -> None:
+    """tf.keras names arrays `gru/gru_cell/kernel:0` however many models are around the layer."""
+    kernel = np.zeros((2, 3))
+    store = ListStore([("gru/gru_cell/kernel:0", kernel), ("dense/bias:0", kernel[0])])
+    inner = {"class_name": "Sequential", "config": {"name": "encoder", "layers": []}}
+    gru = {"class_name": "GRU", "config": {"name": "gru"}}
+    found = store.layer([inner], 0).layer([gru], 0).named(gru)
+    assert [(name, array.shape) for name, array in found] == [("kernel", (2, 3))]
