@@ -73,9 +73,12 @@ def counted(infer: Infer, batches: int | None, verbose: bool | int) -> Generator
     if not shows("verbose", verbose):
         yield infer
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    except ImportError:  # a model's own package has numpy alone
+        yield infer
+        return
     console = Console()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, disable=not (console.is_terminal or console.is_jupyter)) as bar:

@@ -60,7 +60,7 @@ model = tiny.load()
 stream = model.stream(3)
 found["tiny"] = bits(model.predict(x), model.predict(x), model.predict(x, lengths=[7, 2, 0]), *(stream.step(x[:, k]) for k in range(3)))
 model.threads = 2
-found["threads"] = bits(model.predict(np.tile(x, (40, 9, 1))))
+found["threads"] = bits(model.predict(np.tile(x, (40, 9, 1)), 32, verbose=1))
 found["errors"] = [error(model.predict, x[..., :2]), error(model.predict, x, lengths=[8, 1, 1]), error(model.set_weights, [x])]
 found["refused"] = [error(model.forward, x, record=True), error(model.save, "x"), error(model.inspect, "llvm"), error(model.__reduce__)]
 model.set_weights([value * 2 for value in model.get_weights()])
