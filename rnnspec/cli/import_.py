@@ -19,7 +19,8 @@ WEIGHTS = "The weights beside an architecture alone."
 CHECK = (
     "Inputs and outputs of the original, .npz files with arrays by name: the import must give these, and they go into a .rnnc as its proof."
 )
-TOLERANCE = "The largest difference for --check.  [default: 2e-5, of float64 1e-9]"
+RUN = "Run the original by its own framework, Keras or ONNX Runtime, which must be installed: a proof as with --check."
+TOLERANCE = "The largest difference for --check and --run.  [default: 2e-5, of float64 1e-9]"
 CELL = "A cell for a class of the file: a .rnn file, with several cells one by `:NAME`; repeatable."
 INPUT = "A value for an input, which is fixed, or of ONNX a size for an axis by its name; repeatable."
 INTO = "A spec that the file's weights are for."
@@ -33,6 +34,7 @@ def import_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help=OUTPUT, show_default=False)],
     weights: Annotated[Path | None, typer.Option("--weights", "-w", metavar="FILE", help=WEIGHTS, show_default=False)] = None,
     check: Annotated[tuple[Path, Path] | None, typer.Option("--check", metavar="INPUTS OUTPUTS", help=CHECK, show_default=False)] = None,
+    run: Annotated[bool, typer.Option("--run", help=RUN)] = False,
     tolerance: Annotated[float | None, typer.Option("--tolerance", metavar="NUMBER", help=TOLERANCE, show_default=False)] = None,
     cell: Annotated[list[str] | None, typer.Option("--cell", metavar="CLASS=FILE", help=CELL, show_default=False)] = None,
     input: Annotated[list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help=INPUT, show_default=False)] = None,
@@ -44,6 +46,10 @@ def import_(
     """Import a model of another framework: its layers as a spec, its weights, and what was changed on the way."""
     from rnnspec.interop import importing
 
+    if check is not None and run:
+        raise typer.BadParameter("the outputs come from files, with --check, or from the original, with --run: give one of them")
+    if run and into is not None:
+        raise typer.BadParameter("--run is for whole models; weights for a spec are proved by --check")
     given = {name: _value(name, text) for name, text in _pairs(input, "--input").items()}
     options = importing.reader_options(
         source,
@@ -63,8 +69,9 @@ def import_(
     for text in imported.dropped:
         say(f"left out: {text}")
     proof = None
-    if check is not None:
-        proof, difference = importing.check(imported, *check, tolerance)
+    if check is not None or run:
+        given_out = importing.run(imported, source, options, tolerance) if check is None else importing.check(imported, *check, tolerance)
+        proof, difference = given_out
         say(f"the outputs are the original's: they differ by {difference:.3g} at most")
     for path in importing.write(imported, output, proof):
         print_text(f"wrote {path}")

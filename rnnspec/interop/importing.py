@@ -30,6 +30,7 @@ from rnnspec.interop.graph.refusals import Finding, ImportRefused
 from rnnspec.interop.keras_files.reader import KERAS
 from rnnspec.interop.onnx_export.returned import Returned, returned
 from rnnspec.interop.onnx_files.reader import OnnxReader
+from rnnspec.interop.originals import ADVICE, CantRun, drawn_inputs, original
 from rnnspec.interop.own_cells import own_cells
 from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
@@ -54,6 +55,7 @@ class Imported:
     """A model that was imported: the compiled one, its spec's text, and what was changed on the way.
 
     `inputs`, `outputs`: by the file's names those of the model. `notes`, `dropped`: as of an `ImportedGraph`. `reader`: the format.
+    `reordered`: inputs and outputs whose axes are others in the file.
     """
 
     model: Model
@@ -63,6 +65,7 @@ class Imported:
     notes: tuple[str, ...]
     dropped: tuple[str, ...]
     reader: str
+    reordered: tuple[str, ...] = ()
 
 
 def import_model(
@@ -174,7 +177,7 @@ def imported_from(graph: ImportedGraph, source: str, dtype: DTypeLike | None, re
         model.set_weights(weights_of(model.signature, spec, source))
     inputs = dict(zip((each.name for each in graph.inputs), spec.inputs, strict=True))
     outputs = dict(zip((each.name for each in graph.outputs), spec.outputs, strict=True))
-    return Imported(model, spec.text, inputs, outputs, tuple(notes), (*graph.dropped, *dropped), reader)
+    return Imported(model, spec.text, inputs, outputs, tuple(notes), (*graph.dropped, *dropped), reader, graph.reordered)
 
 
 def _compiled(graph: ImportedGraph, source: str, dtype: DTypeLike | None) -> tuple[WrittenSpec, Model, list[str], list[str]]:
@@ -265,6 +268,17 @@ def check(imported: Imported, inputs: Path_, outputs: Path_, tolerance: float | 
     """
     given = (_arrays(inputs), _arrays(outputs))
     proof = proof_of(imported.model, *given, (imported.inputs, imported.outputs), tolerance)
+    return proof, prove(imported.model, proof)
+
+
+def run(imported: Imported, path: Path_, options: ReaderOptions, tolerance: float | None = None) -> tuple[Proof, float]:
+    """As `check`, with drawn inputs and what the source's own framework makes of them; `CantRun` if it isn't installed."""
+    if imported.reordered:
+        raise CantRun(f"the axes of {', '.join(imported.reordered)} are others in the file than in the import{ADVICE}")
+    source = original(Path(path), options.inputs)
+    inputs = drawn_inputs(source, imported.inputs, imported.model.signature.inputs)
+    outputs = dict(zip(imported.outputs, source.run(inputs), strict=True))
+    proof = proof_of(imported.model, inputs, outputs, (imported.inputs, imported.outputs), tolerance)
     return proof, prove(imported.model, proof)
 
 

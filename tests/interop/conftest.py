@@ -13,6 +13,7 @@ NEEDS = {
     "test_keras.py": ("keras",),
     "test_keras_exports.py": ("keras",),
     "test_onnxruntime.py": ("onnxruntime",),
+    "test_originals.py": ("keras", "onnxruntime"),
     "test_page.py": ("jax", "keras"),
 }
 """What a file's tests need."""

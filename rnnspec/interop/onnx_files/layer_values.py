@@ -41,13 +41,15 @@ class Use:
 
 
 class LayerValues:
-    """Layers so far, and values made of others by moving elements. `texts`: declarations; `notes`: what was decided."""
+    """Layers so far, and values made of others by moving elements. `texts`: declarations; `notes`: what was decided; `reordered`:
+    inputs and outputs whose axes are others in the file."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.uses: list[Use] = []
         self.texts: dict[str, None] = {}
         self.notes: dict[str, None] = {}
+        self.reordered: dict[str, None] = {}
         self._made: dict[tuple[tuple[int, ...], bytes], Entry] = {}
 
     def add(

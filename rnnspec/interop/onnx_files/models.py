@@ -170,6 +170,11 @@ def _input(
                 features *= int(size)
                 sizes.append(int(size))
     has_time = Role.TIME in chosen.roles
+    usual = [Role.BATCH, *([Role.TIME] if has_time else []), *([] if ids else [Role.FEATURES])]
+    if list(chosen.roles) != usual:
+        here = ", ".join(role.value for role in usual)
+        findings.note(f"input {source.name}: its axes are in another order or number in the file; here it is ({here})")
+        layers.reordered[source.name] = None
     is_open = has_time and not all(isinstance(size, int) for size, role in zip(dimensions, chosen.roles, strict=True) if role is Role.TIME)
     entry = layers.pool.add(source.name, steps, features, is_open=is_open)
     length: int | str = (label or "time") if is_open else steps
@@ -205,6 +210,7 @@ def _output(layers: Layers, name: str, value: Known, findings: Findings) -> Entr
         if here.shape != plain.shape or not np.array_equal(here, plain):
             here = "(batch, time, features)" if entry.steps > 1 else "(batch, features)"
             findings.note(f"output {name}: its axes are in another order or number in the file; here it is {here}")
+            layers.reordered[name] = None
     return entry
 
 
@@ -239,7 +245,14 @@ def _graph(graph: NodeGraph, name: str, outcome: Outcome, findings: Findings) ->
     )
     doubles = any(array.dtype == np.float64 for each in uses for array in each.weights.values())
     return ImportedGraph(
-        name, tuple(inputs), made, outcome.outputs, texts, notes=tuple(findings.notes), dtype="float64" if doubles else "float32"
+        name,
+        tuple(inputs),
+        made,
+        outcome.outputs,
+        texts,
+        notes=tuple(findings.notes),
+        dtype="float64" if doubles else "float32",
+        reordered=tuple(layers.reordered),
     )
 
 
