@@ -119,6 +119,10 @@ class Backend(Protocol):
         """This machine; ValueError if it is none of the targets."""
         ...
 
+    def of_triple(self, target: Target) -> Target:
+        """A target with what its triple says: architecture, kind of objects, bits of an address; ValueError for a triple without code."""
+        ...
+
     def schedule(
         self,
         function: Function,

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from rnnspec.deploy.build import TargetReport
     from rnnspec.deploy.python_package import PythonReport
 
-TARGET = "A machine to build for; repeatable.  [default: x86-64-v3; of a page wasm32-simd; with --python all of x86-64]"
+TARGET = (
+    "A machine to build for, or a .toml file that describes one; repeatable.  "
+    "[default: x86-64-v3; of a page wasm32-simd; with --python all of x86-64]"
+)
 FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
 LINK = "so: also link a shared library, where a linker for the target is installed."
 NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
@@ -30,7 +33,7 @@ Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER",
 def build(
     model: ModelFile = None,
     output: Folder = None,
-    target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME", help=TARGET, show_default=False)] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME|FILE", help=TARGET, show_default=False)] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
     functions: Annotated[str, typer.Option("--functions", metavar="NAMES", help=FUNCTIONS, show_default=False)] = "",
     link: Annotated[str, typer.Option("--link", metavar="KIND", help=LINK, show_default=False)] = "",

@@ -32,11 +32,11 @@ def variants(target: Target) -> tuple[Variant, ...]:
     """The libraries of a target for Arduino; none for what isn't a microcontroller of Arm's."""
     if not target.architecture.startswith("thumb"):
         return ()
-    unit = _UNITS.get(target.name)
+    unit = _UNITS.get(target.cpu)
     if unit is None:
-        return (Variant(target.name, target),)
+        return (Variant(target.cpu, target),)
     soft = replace(target, triple=target.triple.removesuffix("hf"))
-    return Variant(f"{target.name}/{unit}-hard", target), Variant(f"{target.name}/{unit}-softfp", soft)
+    return Variant(f"{target.cpu}/{unit}-hard", target), Variant(f"{target.cpu}/{unit}-softfp", soft)
 
 
 def arduino_texts(model: str, header: str, layouts: Layouts) -> Mapping[str, str]:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.target_names import ALL_LEVELS, BUILD_TARGET_NAMES
 from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
@@ -32,13 +31,13 @@ from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.shared import shared_library
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
+from rnnspec.deploy.target_file import chosen_targets
 from rnnspec.deploy.texts import texts
 from rnnspec.deploy.wasm_link import link_module
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
 from rnnspec.frozen import frozen
-from rnnspec.kernel.build_targets import BUILD_TARGETS
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
@@ -98,7 +97,7 @@ def build(
     model: Model | str | os.PathLike[str] | bytes,
     folder: str | os.PathLike[str],
     *,
-    targets: Sequence[str] | None = None,
+    targets: Sequence[str | os.PathLike[str]] | None = None,
     name: str = "",
     functions: Sequence[str] = (),
     page: bool = False,
@@ -111,7 +110,8 @@ def build(
     ---------  -------------------------  -------------------------------------------------------------  -----------------
     model      `Model`, path or bytes     a model, or the `.rnnc` that it was saved to                   required
     folder     path                       where the library is written; it isn't there yet, or is empty  required
-    targets    sequence of str            machines, as `rnnspec build --list-targets` lists them         ("x86-64-v3",)
+    targets    sequence of str or path    machines, as `rnnspec build --list-targets` lists them, and    ("x86-64-v3",)
+                                          paths of `.toml` files that describe one
     name       str                        how all names in C begin                                       the model's name
     functions  sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
     page       bool                       also `page.html`, which runs the first of the targets that     False
@@ -138,10 +138,10 @@ def build(
     >>> sorted(path.name for path in folder.iterdir())
     ['cortex-m4', 'example.c', 'examples', 'include', 'library.properties', 'report.json', 'src', 'tiny-config.cmake', 'tiny.pc']
     """
-    names = [_target(each) for each in dict.fromkeys((DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets)]
-    if not names:
+    chosen = chosen_targets((DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets)
+    if not chosen:
         raise CannotBuild("targets: expected one at least")
-    if page and not any(BUILD_TARGETS[each].object_format == "Wasm" for each in names if each != ALL_LEVELS):
+    if page and not any(each.object_format == "Wasm" for each in chosen.values() if each is not None):
         raise CannotBuild("page: it runs in a browser, so one of the targets has to be wasm32-simd or wasm32")
     if link and link not in LINKED:
         raise CannotBuild(no_such_name("kind of linked library", link, LINKED))
@@ -153,7 +153,7 @@ def build(
     if page and layouts.step is None:
         raise CannotBuild("page: it runs a model step by step, and step isn't among the functions")
     storage = WeightStorage.FULL if weights is None else checked_storage(weights, saved.dtype)
-    made = [built(compilation, saved.weights, layouts, each, storage) for each in names]
+    made = [built(compilation, saved.weights, layouts, each, target, storage) for each, target in chosen.items()]
     machines = [each.target for own in made for each in own.libraries]
     checks = {machine.name: _checks(compilation, saved.weights, machine, layouts, storage) for machine in machines}
     architecture = compilation.backend.host_target().architecture
@@ -179,7 +179,7 @@ def build(
         model_name, digest = compilation.signature.model, hashlib.sha256(_model_bytes(saved)).hexdigest()
         workspace = largest(each.workspace for each in made if each.workspace is not None)
         sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
-        written = dict(texts(model_name, digest, names, layouts, workspace=workspace, checked=sizes))
+        written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes))
         written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
         if layouts.step is not None and modules:
             written |= package_texts(layouts.step, model_name, digest, list(modules))
@@ -203,7 +203,8 @@ def _for_arduino(
 ) -> Mapping[str, str]:
     """Writes the static libraries of microcontrollers where Arduino looks for them: the texts that belong to them."""
     boards = [(variant, each) for each in made for variant in variants(each.target)]
-    for variant, each in boards:
+    # Of several targets for one processor Arduino finds one, the first.
+    for variant, each in {variant.folder: (variant, each) for variant, each in reversed(boards)}.values():
         own = each.members
         if variant.target.triple != each.target.triple:
             passing = library(model, weights, variant.target, step=layouts.step, forward=layouts.forward, storage=storage)
@@ -250,13 +251,6 @@ def _difference(given: _Checks, expected: _Checks) -> float:
     """The largest one of any output."""
     pairs = zip(given.outputs, expected.outputs, strict=True)
     return max((float(np.abs(one - other).max(initial=0.0)) for one, other in pairs), default=0.0)
-
-
-def _target(name: str) -> str:
-    known = (*BUILD_TARGET_NAMES, ALL_LEVELS)
-    if name not in known:
-        raise CannotBuild(no_such_name("target", name, known))
-    return name
 
 
 def _prefix(name: str, model: Compilation) -> str:
