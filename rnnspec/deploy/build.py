@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.contract.target_names import LEVELS
 from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
@@ -103,22 +104,25 @@ def build(
     page: bool = False,
     link: str = "",
     weights: StorageName | None = None,
+    weights_file: bool = False,
 ) -> tuple[TargetReport, ...]:
     """Writes a model as a C library for some machines: what each takes.
 
-    argument   type                       meaning                                                        default
-    ---------  -------------------------  -------------------------------------------------------------  -----------------
-    model      `Model`, path or bytes     a model, or the `.rnnc` that it was saved to                   required
-    folder     path                       where the library is written; it isn't there yet, or is empty  required
-    targets    sequence of str or path    machines, as `rnnspec build --list-targets` lists them, and    ("x86-64-v3",)
-                                          paths of `.toml` files that describe one
-    name       str                        how all names in C begin                                       the model's name
-    functions  sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
-    page       bool                       also `page.html`, which runs the first of the targets that     False
-                                          is for WebAssembly, ("wasm32-simd",) if none is given
-    link       str                        "so": also a shared library of Linux's for each target         none
-    weights    "float16", "bfloat16",     how matrices are kept, see `load`: less memory, outputs that   the model's own
-               "int8"                     differ by what the report says
+    argument      type                       meaning                                                        default
+    ------------  -------------------------  -------------------------------------------------------------  -----------------
+    model         `Model`, path or bytes     a model, or the `.rnnc` that it was saved to                   required
+    folder        path                       where the library is written; it isn't there yet, or is empty  required
+    targets       sequence of str or path    machines, as `rnnspec build --list-targets` lists them, and    ("x86-64-v3",)
+                                             paths of `.toml` files that describe one
+    name          str                        how all names in C begin                                       the model's name
+    functions     sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
+    page          bool                       also `page.html`, which runs the first of the targets that     False
+                                             is for WebAssembly, ("wasm32-simd",) if none is given
+    link          str                        "so": also a shared library of Linux's for each target         none
+    weights       "float16", "bfloat16",     how matrices are kept, see `load`: less memory, outputs that   the model's own
+                  "int8"                     differ by what the report says
+    weights_file  bool                       the weights in a file beside each library, `<name>.weights`,   False
+                                             whose content all functions take first
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
     give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a Cortex-M among
@@ -145,11 +149,15 @@ def build(
         raise CannotBuild("page: it runs in a browser, so one of the targets has to be wasm32-simd or wasm32")
     if link and link not in LINKED:
         raise CannotBuild(no_such_name("kind of linked library", link, LINKED))
+    if weights_file:
+        _check_weights_file(chosen)
     content = _content(model)
     saved = model_file.load(content)
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
-    layouts = _layouts(compilation, _prefix(name, compilation), functions)
+    layouts = replace(_layouts(compilation, _prefix(name, compilation), functions), weights_file=weights_file)
+    if weights_file and (taken := [each.name for each in (*layouts.first.inputs, *layouts.first.outputs) if each.name == "weights"]):
+        raise CannotBuild(f"weights_file: its address is the parameter {taken[0]}, and so is called an input or output of the model")
     if page and layouts.step is None:
         raise CannotBuild("page: it runs a model step by step, and step isn't among the functions")
     storage = WeightStorage.FULL if weights is None else checked_storage(weights, saved.dtype)
@@ -169,6 +177,8 @@ def build(
     with new_folder(Path(folder)) as inside:
         for each, shared in zip(made, linked, strict=True):
             _write_target(inside / each.folder, each, shared)
+            if (beside := each.libraries[0].weights_file) is not None:
+                (inside / each.folder / f"{layouts.prefix}.weights").write_bytes(beside)
             for own in each.libraries:
                 checked = inside / each.folder / (own.target.name if len(each.libraries) > 1 else "")
                 checked.mkdir(exist_ok=True)
@@ -180,7 +190,8 @@ def build(
         workspace = largest(each.workspace for each in made if each.workspace is not None)
         sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
         written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes))
-        written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
+        if not weights_file:  # a sketch has no files
+            written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
         if layouts.step is not None and modules:
             written |= package_texts(layouts.step, model_name, digest, list(modules))
             if page:
@@ -251,6 +262,14 @@ def _difference(given: _Checks, expected: _Checks) -> float:
     """The largest one of any output."""
     pairs = zip(given.outputs, expected.outputs, strict=True)
     return max((float(np.abs(one - other).max(initial=0.0)) for one, other in pairs), default=0.0)
+
+
+def _check_weights_file(chosen: Mapping[str, Target | None]) -> None:
+    for name, target in chosen.items():
+        if target is None:
+            raise CannotBuild(f"weights_file: each level of {name} would need a file of its own; name one of {', '.join(LEVELS.values())}")
+        if target.object_format == "Wasm":
+            raise CannotBuild(f"weights_file: a module of WebAssembly has its weights inside; leave out {name}, or the file")
 
 
 def _prefix(name: str, model: Compilation) -> str:

@@ -25,10 +25,11 @@ from rnnspec.kernel.target import Target
 
 @frozen
 class Layouts:
-    """The C side of the functions that a build makes, at least one."""
+    """The C side of the functions that a build makes, at least one; `weights_file`: whether they take the weights as a parameter."""
 
     step: StepLayout | None
     forward: ForwardLayout | None
+    weights_file: bool = False
 
     @property
     def prefix(self) -> str:
@@ -45,7 +46,7 @@ class Layouts:
     def named(self, prefix: str) -> Layouts:
         """The same with names that begin otherwise."""
         step, forward = self.step, self.forward
-        return Layouts(step and replace(step, prefix=prefix), forward and replace(forward, prefix=prefix))
+        return replace(self, step=step and replace(step, prefix=prefix), forward=forward and replace(forward, prefix=prefix))
 
 
 @frozen
@@ -103,7 +104,8 @@ def built(
     """A model's library for a target, or with None for all levels of x86-64; matrices are kept as `storage` says."""
     prefix = layouts.prefix
     if target is not None:
-        made = library(model, weights, target, step=layouts.step, forward=layouts.forward, storage=storage)
+        parts = layouts.step, layouts.forward
+        made = library(model, weights, target, step=parts[0], forward=parts[1], storage=storage, weights_file=layouts.weights_file)
         return Built(name, prefix, (made,), (Member(f"{prefix}.o", made.object_code, made.symbols),))
     libraries: list[Library] = []
     prefixes: dict[int, str] = {}
