@@ -34,7 +34,7 @@ from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.target_file import chosen_targets
 from rnnspec.deploy.texts import texts
-from rnnspec.deploy.wasm_link import link_module
+from rnnspec.deploy.wasm_link import Linked, link_module
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
@@ -72,7 +72,8 @@ class TargetReport:
     they aren't looked up. `module`: of the whole `.wasm`; None for other targets.
     `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function. `weights`: the elements
     in which matrices are kept. `difference`: between outputs in the files with checks and those of whole weights, the largest one.
-    `operations`: the products, sums and elementary functions of a step; None without that.
+    `operations`: the products, sums and elementary functions of a step; None without that. `stack`: the most that the deepest chain of
+    calls takes, for WebAssembly, whose linker counts it; None for others, in whose objects LLVM doesn't write it down.
     """
 
     target: str
@@ -85,12 +86,20 @@ class TargetReport:
     weights: str = "float32"
     difference: float = 0.0
     operations: int | None = None
+    stack: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
         sizes = {"code": self.code, "constants": self.constants, "state": self.state, "workspace": self.workspace}
         kept = {"weights": self.weights, "difference": self.difference}
-        report: dict[str, object] = {"target": self.target, **sizes, "operations": self.operations, "imports": self.imports, **kept}
+        report: dict[str, object] = {
+            "target": self.target,
+            **sizes,
+            "operations": self.operations,
+            "stack": self.stack,
+            "imports": self.imports,
+            **kept,
+        }
         return report if self.module is None else {**report, "module": self.module}
 
 
@@ -167,7 +176,7 @@ def build(
     architecture = compilation.backend.host_target().architecture
     linked = [shared_library(each.parts, architecture) if link else None for each in made]
     linkable = [each for each in made if each.target.object_format == "Wasm"]
-    modules = {each.folder: link_module(each.members[0].object_code, each.symbols).content for each in linkable}
+    modules = {each.folder: link_module(each.members[0].object_code, each.symbols) for each in linkable}
     reports = [_report(compilation, layouts, each, modules.get(each.folder)) for each in made]
     if storage is not WeightStorage.FULL:
         exact = {machine.name: _checks(compilation, saved.weights, machine, layouts, WeightStorage.FULL) for machine in machines}
@@ -185,7 +194,7 @@ def build(
                 for file, content in checks[own.target.name].files.items():
                     (checked / file).write_bytes(content)
         for target, module in modules.items():
-            (inside / target / f"{layouts.prefix}.wasm").write_bytes(module)
+            (inside / target / f"{layouts.prefix}.wasm").write_bytes(module.content)
         model_name, digest = compilation.signature.model, hashlib.sha256(_model_bytes(saved)).hexdigest()
         workspace = largest(each.workspace for each in made if each.workspace is not None)
         sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
@@ -195,7 +204,7 @@ def build(
         if layouts.step is not None and modules:
             written |= package_texts(layouts.step, model_name, digest, list(modules))
             if page:
-                written["page.html"] = page_text(layouts.step, model_name, digest, next(iter(modules.values())))
+                written["page.html"] = page_text(layouts.step, model_name, digest, next(iter(modules.values())).content)
         for path, text in written.items():
             (inside / path).parent.mkdir(parents=True, exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
@@ -315,13 +324,13 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
     return struct.pack("<I", CHECKED_STEPS) + b"".join(row[step].tobytes() for step in range(CHECKED_STEPS) for row in little)
 
 
-def _report(model: Compilation, layouts: Layouts, made: Built, module: bytes | None) -> TargetReport:
+def _report(model: Compilation, layouts: Layouts, made: Built, module: Linked | None) -> TargetReport:
     code = sum(model.backend.code_bytes(member.object_code) for member in made.members)
     workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
     state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
-    constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module)
-    dtype = model.signature.dtype
-    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations)
+    constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module.content)
+    dtype, stack = model.signature.dtype, None if module is None else module.stack
+    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations, stack=stack)
 
 
 def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:
