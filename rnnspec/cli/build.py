@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rnnspec.cli.console import print_table, print_text, say
 from rnnspec.cli.options import Storage
-from rnnspec.contract.target_names import ALL_LEVELS, BUILD_TARGET_NAMES
+from rnnspec.contract.target_names import ALL_LEVELS, BROWSER_TARGETS, BUILD_TARGET_NAMES
 
 if TYPE_CHECKING:
     from rnnspec.deploy.build import TargetReport
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TARGET = (
     "A machine to build for, or a .toml file that describes one; repeatable.  "
-    "[default: x86-64-v3; of a page wasm32-simd; with --python all of x86-64]"
+    f"[default: x86-64-v3; of a page {BROWSER_TARGETS[0]}; with --python all of x86-64]"
 )
 FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
 LINK = "so: also link a shared library, where a linker for the target is installed."

@@ -30,6 +30,9 @@ BuildTargetName: TypeAlias = Literal[
 BUILD_TARGET_NAMES: tuple[BuildTargetName, ...] = get_args(BuildTargetName)
 """The machines that `rnnspec build` makes libraries for; `kernel.build_targets.BUILD_TARGETS` has the description of each."""
 
+BROWSER_TARGETS: tuple[BuildTargetName, ...] = ("wasm32-simd", "wasm32")
+"""The machines that browsers are, the one that pages are built for first."""
+
 LEVELS: Mapping[int, BuildTargetName] = {2: "x86-64-v2", 3: "x86-64-v3", 4: "x86-64-v4"}
 """The levels of x86-64, lowest first."""
 

@@ -13,30 +13,29 @@ from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.step_layout import StepLayout
 from rnnspec.deploy.texts import c_type, width
 from rnnspec.frozen import frozen
+from rnnspec.kernel.build_targets import MICROCONTROLLERS
 from rnnspec.kernel.target import Target
 from rnnspec.version import __version__
-
-_UNITS = {"cortex-m4": "fpv4-sp-d16", "cortex-m7": "fpv5-d16", "cortex-m33": "fpv5-sp-d16"}
-"""The floating-point units of processors that have one, as compilers name them."""
 
 
 @frozen
 class Variant:
-    """A static library for some boards: its folder in `src`, and the target that it is for."""
+    """A static library for some boards: its folder in `src`, and the target that it is for. `usual`: whether that is the build's own."""
 
     folder: str
     target: Target
+    usual: bool = True
 
 
 def variants(target: Target) -> tuple[Variant, ...]:
     """The libraries of a target for Arduino; none for what isn't a microcontroller of Arm's."""
-    if not target.architecture.startswith("thumb"):
+    known = MICROCONTROLLERS.get(target.name)
+    if known is None:
         return ()
-    unit = _UNITS.get(target.cpu)
-    if unit is None:
-        return (Variant(target.cpu, target),)
-    soft = replace(target, triple=target.triple.removesuffix("hf"))
-    return Variant(f"{target.cpu}/{unit}-hard", target), Variant(f"{target.cpu}/{unit}-softfp", soft)
+    if not known.unit:
+        return (Variant(target.name, target),)
+    soft = replace(target, triple=known.soft_triple)
+    return Variant(f"{target.name}/{known.unit}-hard", target), Variant(f"{target.name}/{known.unit}-softfp", soft, usual=False)
 
 
 def arduino_texts(model: str, header: str, layouts: Layouts) -> Mapping[str, str]:

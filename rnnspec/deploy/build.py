@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.target_names import LEVELS
+from rnnspec.contract.target_names import BROWSER_TARGETS, LEVELS
 from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
@@ -51,8 +51,6 @@ Source: TypeAlias = "Model | str | os.PathLike[str] | bytes"
 """A model, or the path or the bytes of its file."""
 
 DEFAULT = "x86-64-v3"
-
-DEFAULT_FOR_PAGES = "wasm32-simd"
 
 FUNCTIONS = ("step", "forward")
 """The functions that a library may have, in the order of its header."""
@@ -151,11 +149,11 @@ def build(
     >>> sorted(path.name for path in folder.iterdir())
     ['cortex-m4', 'example.c', 'examples', 'include', 'library.properties', 'report.json', 'src', 'tiny-config.cmake', 'tiny.pc']
     """
-    chosen = chosen_targets((DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets)
+    chosen = chosen_targets((BROWSER_TARGETS[0] if page else DEFAULT,) if targets is None else targets)
     if not chosen:
         raise CannotBuild("targets: expected one at least")
     if page and not any(each.object_format == "Wasm" for each in chosen.values() if each is not None):
-        raise CannotBuild("page: it runs in a browser, so one of the targets has to be wasm32-simd or wasm32")
+        raise CannotBuild(f"page: it runs in a browser, so one of the targets has to be {' or '.join(BROWSER_TARGETS)}")
     if link and link not in LINKED:
         raise CannotBuild(no_such_name("kind of linked library", link, LINKED))
     if weights_file:
@@ -223,10 +221,9 @@ def _for_arduino(
 ) -> Mapping[str, str]:
     """Writes the static libraries of microcontrollers where Arduino looks for them: the texts that belong to them."""
     boards = [(variant, each) for each in made for variant in variants(each.target)]
-    # Of several targets for one processor Arduino finds one, the first.
-    for variant, each in {variant.folder: (variant, each) for variant, each in reversed(boards)}.values():
+    for variant, each in boards:
         own = each.members
-        if variant.target.triple != each.target.triple:
+        if not variant.usual:
             passing = library(model, weights, variant.target, step=layouts.step, forward=layouts.forward, storage=storage)
             own = (Member(own[0].name, passing.object_code, passing.symbols),)
         _write_archive(inside / "src" / variant.folder, layouts.prefix, own, bsd=False)

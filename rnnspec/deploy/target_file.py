@@ -131,7 +131,7 @@ def read_target(path: Path) -> Target:
     changes = cast("dict[str, Value]", {key: read[key] for key in FIELDS if key in read})
     _try(path, base, {"name": name, **changes})
     target = described(base, {"name": name, **changes})
-    _check_triple(path, target)
+    _check_triple(path, target, str(read.get("triple", "")))
     return target
 
 
@@ -139,12 +139,12 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else repr(value)[:80]
 
 
-def _check_triple(path: Path, target: Target) -> None:
+def _check_triple(path: Path, target: Target, spelled: str) -> None:
     """CannotBuild for a kind of objects that libraries aren't written of, and a triple whose parts LLVM would take for others."""
     if target.object_format not in FORMATS:
         raise CannotBuild(f"{path}: triple: objects for {target.triple} are {target.object_format}; libraries are of {', '.join(FORMATS)}")
-    if target.object_format == "ELF" and len(target.triple.split("-")) != 4:
-        raise CannotBuild(f"{path}: triple: expected four parts, as in {BUILD_TARGETS['cortex-m4'].triple}, got {target.triple}")
+    if target.object_format == "ELF" and spelled and spelled.count("-") != 3:
+        raise CannotBuild(f"{path}: triple: expected four parts, as in {BUILD_TARGETS['cortex-m4'].triple}, got {spelled}")
 
 
 def _try(path: Path, base: str, changes: Mapping[str, Value]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
+from rnnspec.frozen import frozen
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Intrinsic, Target
 
 # No vector registers: the lanes are how far loops are unrolled, and registers are counted in such groups. Caches are small, if any.
@@ -109,3 +110,23 @@ _DESCRIBED = (
 
 BUILD_TARGETS: Mapping[str, Target] = {target.name: target for target in _DESCRIBED}
 """All machines by their names, in the order of `contract.target_names.BUILD_TARGET_NAMES`."""
+
+
+@frozen
+class Microcontroller:
+    """A microcontroller of Arm's.
+
+    `unit`: its floating-point unit as compilers name it. `soft_triple`: of programs on it that don't pass numbers in the unit's registers.
+    """
+
+    unit: str = ""
+    soft_triple: str = ""
+
+
+MICROCONTROLLERS: Mapping[str, Microcontroller] = {
+    "cortex-m0plus": Microcontroller(),
+    "cortex-m4": Microcontroller("fpv4-sp-d16", "thumbv7em-unknown-none-eabi"),
+    "cortex-m7": Microcontroller("fpv5-d16", "thumbv7em-unknown-none-eabi"),
+    "cortex-m33": Microcontroller("fpv5-sp-d16", "thumbv8m.main-unknown-none-eabi"),
+}
+"""Those of `BUILD_TARGETS` that are microcontrollers of Arm's, by their names."""

@@ -17,7 +17,7 @@ DESCRIPTIONS = "kernel/target.py"
 BUILT_FOR = "kernel/build_targets.py"
 """The one that describes those that libraries are built for; their names are in `contract`, for the command."""
 
-ARCHITECTURES = ("x86_64", "amd64", "i686", "aarch64", "arm64", "riscv", "wasm")
+ARCHITECTURES = ("x86_64", "amd64", "i686", "aarch64", "arm64", "riscv", "wasm32")
 
 
 @pytest.fixture(scope="module")

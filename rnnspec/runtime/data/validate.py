@@ -50,11 +50,13 @@ def true_or_false(what: str, value: object) -> bool:
 
 def shows(what: str, value: object) -> bool:
     """Whether progress is shown; ValueError, naming `what`, for another value than True, False, 0, 1, 2 and "auto", Keras's."""
-    if isinstance(value, str) and value == "auto":
-        return True
-    if isinstance(value, int) and value in (0, 1, 2):
-        return bool(value)
-    raise ValueError(f"{what}: expected True, False, 0, 1 or 2, got {value!r}")
+    match value:
+        case str() if value == "auto":
+            return True
+        case bool() | int() if value in (0, 1, 2):
+            return bool(value)
+        case _:
+            raise ValueError(f"{what}: expected True, False, 0, 1 or 2, got {value!r}")
 
 
 def check_inputs(signature: Signature, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:

@@ -52,11 +52,13 @@ def test_what_a_file_does_not_say_is_as_in_its_base(tmp_path: Path) -> None:
     assert {"triple", "cpu", "features", "abi", "vector_bytes", "fused_multiply_add"} < {*FIELDS}
 
 
-def test_two_targets_for_one_processor_have_one_library_for_arduino(tmp_path: Path) -> None:
+def test_arduinos_part_has_described_targets_alone(tmp_path: Path) -> None:
+    """Two libraries for one processor would lie in one place there."""
     own = written(tmp_path, 'base = "cortex-m0plus"\nfeatures = "+strict-align"\n')
     rnnspec.build(rnnspec.compile(TINY, seed=1), tmp_path / "out", targets=["cortex-m0plus", own])
     given = (tmp_path / "out" / "cortex-m0plus" / "libtiny.a").read_bytes()
     assert (tmp_path / "out" / "src" / "cortex-m0plus" / "libtiny.a").read_bytes() == given
+    assert [path.name for path in (tmp_path / "out" / "src").iterdir() if path.is_dir()] == ["cortex-m0plus"]
     assert (tmp_path / "out" / "mine" / "libtiny.a").exists()
 
 
