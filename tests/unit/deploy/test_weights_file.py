@@ -19,14 +19,18 @@ from rnnspec.driver.compilation import compilation_of
 from rnnspec.kernel.build_targets import BUILD_TARGETS
 from tests.unit.deploy.test_build import NATIVE, called
 
-SPEC = "model Net { input x: float[time, 3]\n LSTM(8, return_sequences = true)\n GRU(5, return_sequences = true)\n Dense(2) }"
+LAYER = "LSTM(5, return_sequences = true)"
+SPEC = f"model Net {{ input x: float[time, 5]\n {LAYER}\n {LAYER}\n Dense(2) }}"
+"""Two layers of one shape, whose weights are equal if all are zeros."""
 BAD_WEIGHTS = 5
 
 
 def made(seed: int | None = 0, storage: WeightStorage = WeightStorage.FULL, target: str = NATIVE) -> Library:
     """Of a seed's weights; None: of zeros, of which many parts are equal."""
     compilation = compilation_of(SPEC)
-    weights = {name: value * (seed is not None) for name, value in rnnspec.compile(SPEC, seed=seed or 0).weights.items()}
+    weights = {
+        name: value if seed is not None else np.zeros_like(value) for name, value in rnnspec.compile(SPEC, seed=seed or 0).weights.items()
+    }
     layout = step_layout(compilation.signature, "net")
     return library(compilation, weights, BUILD_TARGETS[target], step=layout, storage=storage, weights_file=True)
 
@@ -43,7 +47,7 @@ def test_steps_have_the_same_bits_with_the_weights_of_any_file() -> None:
     """A file of a model that was trained again fits the library."""
     compilation = compilation_of(SPEC)
     layout, first = step_layout(compilation.signature, "net"), made(0)
-    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
     for seed in (0, 7):
         weights = dict(rnnspec.compile(SPEC, seed=seed).weights)
         (right,) = reference(compilation, weights, layout, BUILD_TARGETS[NATIVE], {"x": x})
