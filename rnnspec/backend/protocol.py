@@ -83,6 +83,9 @@ class LibraryExport:
     """Functions of a library whose names begin with `prefix`, of one target.
 
     `constants`: all that they read of the weights and of what is prepared of them. `inputs`, `outputs`: the model's, in its order.
+    `file`: None if the constants are in the library. Else they are in a file, behind the header with these `WEIGHTS_HEADER` bytes: each
+    function but for `<prefix>_forward_bytes` takes the address of the file's content, a multiple of `WEIGHTS_ALIGNMENT`, before all else;
+    `int32 <prefix>_check_weights(address, size)` gives `OK`, or `BAD_WEIGHTS` for a wrong address, size or header.
     """
 
     prefix: str
@@ -91,9 +94,13 @@ class LibraryExport:
     constants: bytes
     step: StepExport | None = None
     forward: ForwardExport | None = None
+    file: bytes | None = None
 
 
-OK, WORKSPACE_TOO_SMALL, BAD_SIZE, BAD_LENGTH, BAD_ID = range(5)
+WEIGHTS_HEADER = WEIGHTS_ALIGNMENT = 64
+"""The bytes of a weights' file before the constants, and what its address in memory is a multiple of."""
+
+OK, WORKSPACE_TOO_SMALL, BAD_SIZE, BAD_LENGTH, BAD_ID, BAD_WEIGHTS = range(6)
 """What functions of a library give."""
 
 
@@ -117,6 +124,10 @@ class Backend(Protocol):
 
     def host_target(self) -> Target:
         """This machine; ValueError if it is none of the targets."""
+        ...
+
+    def of_triple(self, target: Target) -> Target:
+        """A target with what its triple says: architecture, kind of objects, bits of an address; ValueError for a triple without code."""
         ...
 
     def schedule(

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from rnnspec.deploy.build import TargetReport
     from rnnspec.deploy.python_package import PythonReport
 
-TARGET = f"A machine to build for; repeatable.  [default: x86-64-v3; of a page {BROWSER_TARGETS[0]}; with --python all of x86-64]"
+TARGET = (
+    "A machine to build for, or a .toml file that describes one; repeatable.  "
+    f"[default: x86-64-v3; of a page {BROWSER_TARGETS[0]}; with --python all of x86-64]"
+)
 FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
 LINK = "so: also link a shared library, where a linker for the target is installed."
+WEIGHTS_FILE = "Keep the weights in a file beside each library, which its functions take first."
 NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
 PYTHON = "Make a Python package, a folder and a wheel, that runs with numpy alone."
 RELEASE = "The wheel's version, with --python.  [default: 0.1.0]"
@@ -30,7 +34,7 @@ Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER",
 def build(
     model: ModelFile = None,
     output: Folder = None,
-    target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME", help=TARGET, show_default=False)] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME|FILE", help=TARGET, show_default=False)] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
     functions: Annotated[str, typer.Option("--functions", metavar="NAMES", help=FUNCTIONS, show_default=False)] = "",
     link: Annotated[str, typer.Option("--link", metavar="KIND", help=LINK, show_default=False)] = "",
@@ -38,6 +42,7 @@ def build(
     release: Annotated[str, typer.Option("--release", metavar="VERSION", help=RELEASE, show_default=False)] = "",
     page: Annotated[bool, typer.Option("--page", help="Write page.html too, which runs the model in a browser.")] = False,
     weights: Storage = None,
+    weights_file: Annotated[bool, typer.Option("--weights-file", help=WEIGHTS_FILE)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
@@ -55,6 +60,8 @@ def build(
     storage = None if weights is None else weights.value
     if release and not python:
         raise typer.BadParameter("--release is the version of a wheel, which --python makes")
+    if python and weights_file:
+        raise typer.BadParameter("--weights-file is for libraries for C; a Python package always has such a file")
     if python:
         from rnnspec.deploy.python_package import PYTHON_TARGETS, build_python
 
@@ -68,7 +75,9 @@ def build(
     from rnnspec.deploy.build import build as make
 
     wanted = [each.strip() for each in functions.split(",")] if functions else []
-    reports = make(model, output, targets=target or None, name=name, functions=wanted, page=page, link=link, weights=storage)
+    reports = make(
+        model, output, targets=target or None, name=name, functions=wanted, page=page, link=link, weights=storage, weights_file=weights_file
+    )
     if as_json:
         print_json({"targets": [report.as_dict() for report in reports]})
     else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.target_names import ALL_LEVELS, BROWSER_TARGETS, BUILD_TARGET_NAMES
+from rnnspec.contract.target_names import BROWSER_TARGETS, LEVELS
 from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
@@ -32,13 +32,13 @@ from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.shared import shared_library
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
+from rnnspec.deploy.target_file import chosen_targets
 from rnnspec.deploy.texts import texts
-from rnnspec.deploy.wasm_link import link_module
+from rnnspec.deploy.wasm_link import Linked, link_module
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
 from rnnspec.frozen import frozen
-from rnnspec.kernel.build_targets import BUILD_TARGETS
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
@@ -70,7 +70,8 @@ class TargetReport:
     they aren't looked up. `module`: of the whole `.wasm`; None for other targets.
     `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function. `weights`: the elements
     in which matrices are kept. `difference`: between outputs in the files with checks and those of whole weights, the largest one.
-    `operations`: the products, sums and elementary functions of a step; None without that.
+    `operations`: the products, sums and elementary functions of a step; None without that. `stack`: the most that the deepest chain of
+    calls takes, for WebAssembly, whose linker counts it; None for others, in whose objects LLVM doesn't write it down.
     """
 
     target: str
@@ -83,12 +84,20 @@ class TargetReport:
     weights: str = "float32"
     difference: float = 0.0
     operations: int | None = None
+    stack: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
         sizes = {"code": self.code, "constants": self.constants, "state": self.state, "workspace": self.workspace}
         kept = {"weights": self.weights, "difference": self.difference}
-        report: dict[str, object] = {"target": self.target, **sizes, "operations": self.operations, "imports": self.imports, **kept}
+        report: dict[str, object] = {
+            "target": self.target,
+            **sizes,
+            "operations": self.operations,
+            "stack": self.stack,
+            "imports": self.imports,
+            **kept,
+        }
         return report if self.module is None else {**report, "module": self.module}
 
 
@@ -96,27 +105,31 @@ def build(
     model: Model | str | os.PathLike[str] | bytes,
     folder: str | os.PathLike[str],
     *,
-    targets: Sequence[str] | None = None,
+    targets: Sequence[str | os.PathLike[str]] | None = None,
     name: str = "",
     functions: Sequence[str] = (),
     page: bool = False,
     link: str = "",
     weights: StorageName | None = None,
+    weights_file: bool = False,
 ) -> tuple[TargetReport, ...]:
     """Writes a model as a C library for some machines: what each takes.
 
-    argument   type                       meaning                                                        default
-    ---------  -------------------------  -------------------------------------------------------------  -----------------
-    model      `Model`, path or bytes     a model, or the `.rnnc` that it was saved to                   required
-    folder     path                       where the library is written; it isn't there yet, or is empty  required
-    targets    sequence of str            machines, as `rnnspec build --list-targets` lists them         ("x86-64-v3",)
-    name       str                        how all names in C begin                                       the model's name
-    functions  sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
-    page       bool                       also `page.html`, which runs the first of the targets that     False
-                                          is for WebAssembly, ("wasm32-simd",) if none is given
-    link       str                        "so": also a shared library of Linux's for each target         none
-    weights    "float16", "bfloat16",     how matrices are kept, see `load`: less memory, outputs that   the model's own
-               "int8"                     differ by what the report says
+    argument      type                       meaning                                                        default
+    ------------  -------------------------  -------------------------------------------------------------  -----------------
+    model         `Model`, path or bytes     a model, or the `.rnnc` that it was saved to                   required
+    folder        path                       where the library is written; it isn't there yet, or is empty  required
+    targets       sequence of str or path    machines, as `rnnspec build --list-targets` lists them, and    ("x86-64-v3",)
+                                             paths of `.toml` files that describe one
+    name          str                        how all names in C begin                                       the model's name
+    functions     sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
+    page          bool                       also `page.html`, which runs the first of the targets that     False
+                                             is for WebAssembly, ("wasm32-simd",) if none is given
+    link          str                        "so": also a shared library of Linux's for each target         none
+    weights       "float16", "bfloat16",     how matrices are kept, see `load`: less memory, outputs that   the model's own
+                  "int8"                     differ by what the report says
+    weights_file  bool                       the weights in a file beside each library, `<name>.weights`,   False
+                                             whose content all functions take first
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
     give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a Cortex-M among
@@ -136,28 +149,32 @@ def build(
     >>> sorted(path.name for path in folder.iterdir())
     ['cortex-m4', 'example.c', 'examples', 'include', 'library.properties', 'report.json', 'src', 'tiny-config.cmake', 'tiny.pc']
     """
-    names = [_target(each) for each in dict.fromkeys((BROWSER_TARGETS[0] if page else DEFAULT,) if targets is None else targets)]
-    if not names:
+    chosen = chosen_targets((BROWSER_TARGETS[0] if page else DEFAULT,) if targets is None else targets)
+    if not chosen:
         raise CannotBuild("targets: expected one at least")
-    if page and not any(BUILD_TARGETS[each].object_format == "Wasm" for each in names if each != ALL_LEVELS):
+    if page and not any(each.object_format == "Wasm" for each in chosen.values() if each is not None):
         raise CannotBuild(f"page: it runs in a browser, so one of the targets has to be {' or '.join(BROWSER_TARGETS)}")
     if link and link not in LINKED:
         raise CannotBuild(no_such_name("kind of linked library", link, LINKED))
+    if weights_file:
+        _check_weights_file(chosen)
     content = _content(model)
     saved = model_file.load(content)
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
-    layouts = _layouts(compilation, _prefix(name, compilation), functions)
+    layouts = replace(_layouts(compilation, _prefix(name, compilation), functions), weights_file=weights_file)
+    if weights_file and (taken := [each.name for each in (*layouts.first.inputs, *layouts.first.outputs) if each.name == "weights"]):
+        raise CannotBuild(f"weights_file: its address is the parameter {taken[0]}, and so is called an input or output of the model")
     if page and layouts.step is None:
         raise CannotBuild("page: it runs a model step by step, and step isn't among the functions")
     storage = WeightStorage.FULL if weights is None else checked_storage(weights, saved.dtype)
-    made = [built(compilation, saved.weights, layouts, each, storage) for each in names]
+    made = [built(compilation, saved.weights, layouts, each, target, storage) for each, target in chosen.items()]
     machines = [each.target for own in made for each in own.libraries]
     checks = {machine.name: _checks(compilation, saved.weights, machine, layouts, storage) for machine in machines}
     architecture = compilation.backend.host_target().architecture
     linked = [shared_library(each.parts, architecture) if link else None for each in made]
     linkable = [each for each in made if each.target.object_format == "Wasm"]
-    modules = {each.folder: link_module(each.members[0].object_code, each.symbols).content for each in linkable}
+    modules = {each.folder: link_module(each.members[0].object_code, each.symbols) for each in linkable}
     reports = [_report(compilation, layouts, each, modules.get(each.folder)) for each in made]
     if storage is not WeightStorage.FULL:
         exact = {machine.name: _checks(compilation, saved.weights, machine, layouts, WeightStorage.FULL) for machine in machines}
@@ -167,22 +184,25 @@ def build(
     with new_folder(Path(folder)) as inside:
         for each, shared in zip(made, linked, strict=True):
             _write_target(inside / each.folder, each, shared)
+            if (beside := each.libraries[0].weights_file) is not None:
+                (inside / each.folder / f"{layouts.prefix}.weights").write_bytes(beside)
             for own in each.libraries:
                 checked = inside / each.folder / (own.target.name if len(each.libraries) > 1 else "")
                 checked.mkdir(exist_ok=True)
                 for file, content in checks[own.target.name].files.items():
                     (checked / file).write_bytes(content)
         for target, module in modules.items():
-            (inside / target / f"{layouts.prefix}.wasm").write_bytes(module)
+            (inside / target / f"{layouts.prefix}.wasm").write_bytes(module.content)
         model_name, digest = compilation.signature.model, hashlib.sha256(_model_bytes(saved)).hexdigest()
         workspace = largest(each.workspace for each in made if each.workspace is not None)
         sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
-        written = dict(texts(model_name, digest, names, layouts, workspace=workspace, checked=sizes))
-        written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
+        written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes))
+        if not weights_file:  # a sketch has no files
+            written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
         if layouts.step is not None and modules:
             written |= package_texts(layouts.step, model_name, digest, list(modules))
             if page:
-                written["page.html"] = page_text(layouts.step, model_name, digest, next(iter(modules.values())))
+                written["page.html"] = page_text(layouts.step, model_name, digest, next(iter(modules.values())).content)
         for path, text in written.items():
             (inside / path).parent.mkdir(parents=True, exist_ok=True)
             (inside / path).write_text(text, encoding="utf-8")
@@ -250,11 +270,12 @@ def _difference(given: _Checks, expected: _Checks) -> float:
     return max((float(np.abs(one - other).max(initial=0.0)) for one, other in pairs), default=0.0)
 
 
-def _target(name: str) -> str:
-    known = (*BUILD_TARGET_NAMES, ALL_LEVELS)
-    if name not in known:
-        raise CannotBuild(no_such_name("target", name, known))
-    return name
+def _check_weights_file(chosen: Mapping[str, Target | None]) -> None:
+    for name, target in chosen.items():
+        if target is None:
+            raise CannotBuild(f"weights_file: each level of {name} would need a file of its own; name one of {', '.join(LEVELS.values())}")
+        if target.object_format == "Wasm":
+            raise CannotBuild(f"weights_file: a module of WebAssembly has its weights inside; leave out {name}, or the file")
 
 
 def _prefix(name: str, model: Compilation) -> str:
@@ -300,13 +321,13 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
     return struct.pack("<I", CHECKED_STEPS) + b"".join(row[step].tobytes() for step in range(CHECKED_STEPS) for row in little)
 
 
-def _report(model: Compilation, layouts: Layouts, made: Built, module: bytes | None) -> TargetReport:
+def _report(model: Compilation, layouts: Layouts, made: Built, module: Linked | None) -> TargetReport:
     code = sum(model.backend.code_bytes(member.object_code) for member in made.members)
     workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
     state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
-    constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module)
-    dtype = model.signature.dtype
-    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations)
+    constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module.content)
+    dtype, stack = model.signature.dtype, None if module is None else module.stack
+    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations, stack=stack)
 
 
 def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:

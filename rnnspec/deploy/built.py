@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rnnspec.contract.dimensions import Dim, plus, value_of
 from rnnspec.contract.executable import Array
-from rnnspec.contract.target_names import ALL_LEVELS, LEVELS
+from rnnspec.contract.target_names import LEVELS
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.archive import Member
 from rnnspec.deploy.elf_symbols import undefined_symbols
@@ -25,10 +25,11 @@ from rnnspec.kernel.target import Target
 
 @frozen
 class Layouts:
-    """The C side of the functions that a build makes, at least one."""
+    """The C side of the functions that a build makes, at least one; `weights_file`: whether they take the weights as a parameter."""
 
     step: StepLayout | None
     forward: ForwardLayout | None
+    weights_file: bool = False
 
     @property
     def prefix(self) -> str:
@@ -45,7 +46,7 @@ class Layouts:
     def named(self, prefix: str) -> Layouts:
         """The same with names that begin otherwise."""
         step, forward = self.step, self.forward
-        return Layouts(step and replace(step, prefix=prefix), forward and replace(forward, prefix=prefix))
+        return replace(self, step=step and replace(step, prefix=prefix), forward=forward and replace(forward, prefix=prefix))
 
 
 @frozen
@@ -97,18 +98,21 @@ class Built:
         return largest(found) if found else None
 
 
-def built(model: Compilation, weights: Mapping[str, Array], layouts: Layouts, name: str, storage: WeightStorage) -> Built:
-    """A model's library for a target, or for all levels of x86-64; matrices are kept as `storage` says."""
+def built(
+    model: Compilation, weights: Mapping[str, Array], layouts: Layouts, name: str, target: Target | None, storage: WeightStorage
+) -> Built:
+    """A model's library for a target, or with None for all levels of x86-64; matrices are kept as `storage` says."""
     prefix = layouts.prefix
-    if name != ALL_LEVELS:
-        made = library(model, weights, BUILD_TARGETS[name], step=layouts.step, forward=layouts.forward, storage=storage)
+    if target is not None:
+        parts = layouts.step, layouts.forward
+        made = library(model, weights, target, step=parts[0], forward=parts[1], storage=storage, weights_file=layouts.weights_file)
         return Built(name, prefix, (made,), (Member(f"{prefix}.o", made.object_code, made.symbols),))
     libraries: list[Library] = []
     prefixes: dict[int, str] = {}
-    for level, target in LEVELS.items():
+    for level, its_target in LEVELS.items():
         prefixes[level] = f"{prefix}_v{level}"
         own = layouts.named(prefixes[level])
-        libraries.append(library(model, weights, BUILD_TARGETS[target], step=own.step, forward=own.forward, storage=storage))
+        libraries.append(library(model, weights, BUILD_TARGETS[its_target], step=own.step, forward=own.forward, storage=storage))
     lowest = libraries[0]
     emitted = model.backend.emit_dispatch(replace(lowest.export, prefix=prefix), prefixes, lowest.target)
     chooser = Member("levels.o", model.backend.assemble(emitted.text, lowest.target), emitted.symbols)

@@ -22,14 +22,20 @@ from rnnspec.runtime.native.loaded_function import BufferPool, LoadedFunction
 
 
 class Constants:
-    """The bytes that a library's functions read, each part aligned to a vector; equal parts are one."""
+    """The bytes that a library's functions read, each part aligned to a vector; equal parts are one.
 
-    def __init__(self, model: Compilation, weights: Mapping[str, Array], target: Target) -> None:
+    `retrained`: only those are one that are so with any weights, so that the places are the same for all weights of a model.
+    """
+
+    def __init__(self, model: Compilation, weights: Mapping[str, Array], target: Target, *, retrained: bool = False) -> None:
         self._host = on_this_machine(model, target)
         self._flat = flat_weights(self._host, weights)
         self._align = max(16, target.vector_bytes)
         self._content = bytearray()
-        self._known: dict[bytes, int] = {}
+        self._known: dict[tuple[bytes, ...], int] = {}
+        self._sets = [self._flat]
+        if retrained:
+            self._sets.append(np.random.default_rng(0).normal(size=self._flat.size).astype(self._flat.dtype))
 
     @property
     def content(self) -> bytes:
@@ -40,7 +46,7 @@ class Constants:
         """Adds what a function reads: each buffer's place. What is prepared is made by this machine."""
         native = self._host.native(variant)
         loaded = LoadedFunction(native, Jit().load(native.object_code, native.symbols), BufferPool(1))
-        prepared = loaded.prepared(self._flat, 0).memory.bytes
+        prepared = [loaded.prepared(flat, version).memory.bytes.copy() for version, flat in enumerate(self._sets)]
         plan = calling_convention(self._host.kernels(variant).function).prepared
         starts = np.cumsum([0, *(slot.size({}) for slot in plan.slots)]).tolist()
         places: dict[str, int] = {}
@@ -48,21 +54,22 @@ class Constants:
             buffer = function.buffer(name)
             match buffer.space:
                 case Space.WEIGHT:
-                    part = self._flat[buffer.offset :][: buffer.width * _rows(buffer.rows)].tobytes()
+                    parts = [flat[buffer.offset :][: buffer.width * _rows(buffer.rows)].tobytes() for flat in self._sets]
                 case Space.PREPARED:
                     slot = plan.slots[plan.slot_of[name]]
-                    part = prepared[starts[plan.slot_of[name]] :][: slot.row_bytes * max(1, _rows(slot.rows))].tobytes()
+                    start, size = starts[plan.slot_of[name]], slot.row_bytes * max(1, _rows(slot.rows))
+                    parts = [each[start:][:size].tobytes() for each in prepared]
                 case _:
                     continue
-            places[name] = self._place(part)
+            places[name] = self._place(tuple(parts))
         return places
 
-    def _place(self, part: bytes) -> int:
-        if part not in self._known:
+    def _place(self, parts: tuple[bytes, ...]) -> int:
+        if parts not in self._known:
             self._content += bytes(-len(self._content) % self._align)
-            self._known[part] = len(self._content)
-            self._content += part
-        return self._known[part]
+            self._known[parts] = len(self._content)
+            self._content += parts[0]
+        return self._known[parts]
 
 
 def on_this_machine(model: Compilation, target: Target) -> Compilation:

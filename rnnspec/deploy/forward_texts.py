@@ -8,6 +8,7 @@ from rnnspec.backend.templates import render
 from rnnspec.contract.dimensions import BATCH, Dim, Size
 from rnnspec.deploy.forward_layout import ForwardLayout, in_c
 from rnnspec.deploy.step_layout import Field
+from rnnspec.deploy.weights_text import WEIGHTS_PARAMETER, WeightsFile
 from rnnspec.frozen import frozen
 
 
@@ -26,8 +27,8 @@ class _Array:
         return f"{'given' if self.given else 'got'}_{self.name}"
 
 
-def forward_header(layout: ForwardLayout, workspace: Dim) -> str:
-    """The forward call's part of the header; `workspace`: the bytes that it needs on any of the targets."""
+def forward_header(layout: ForwardLayout, workspace: Dim, file: WeightsFile | None = None) -> str:
+    """The forward call's part of the header; `workspace`: the bytes that it needs on any of the targets; `file`: of weights."""
     names = [*layout.names.values()]
     cast: Mapping[Size, str] = {size: f"(int64_t)({name})" for size, name in layout.names.items()}
     sizes = [f"size_t {name}" for name in names]
@@ -39,13 +40,13 @@ def forward_header(layout: ForwardLayout, workspace: Dim) -> str:
         "size_parameters": ", ".join(sizes),
         "workspace": in_c(workspace, cast),
         "shapes": "\n".join(_shape(each, layout) for each in (*layout.inputs, *layout.outputs)),
-        "parameters": ", ".join((*sizes, *arrays, "void *workspace", "size_t bytes")),
+        "parameters": ", ".join((*([WEIGHTS_PARAMETER] if file else []), *sizes, *arrays, "void *workspace", "size_t bytes")),
     }
     return render("library_forward.h.j2", values)
 
 
-def forward_example(layout: ForwardLayout, checked: Mapping[str, int]) -> str:
-    """The program that runs `check_forward.bin`; `checked`: the sizes of its batch, by their names in C."""
+def forward_example(layout: ForwardLayout, checked: Mapping[str, int], file: WeightsFile | None = None) -> str:
+    """The program that runs `check_forward.bin`; `checked`: the sizes of its batch, by their names in C; `file`: of weights."""
     sizes = {name: f"checked_{name}" for name in checked}
     arrays = [*_arrays(layout, sizes)]
     outputs = [each for each in arrays if not each.given]
@@ -61,7 +62,9 @@ def forward_example(layout: ForwardLayout, checked: Mapping[str, int]) -> str:
         "size_names": ", ".join(sizes.values()),
         "arrays": "\n".join(declared),
         "reads": "".join(reads).rstrip("\n"),
-        "arguments": ", ".join((*sizes.values(), *(each.own for each in arrays))),
+        "weights_reader": file.reader if file else "",
+        "weights_read": file.read if file else "",
+        "arguments": ", ".join((*(["weights"] if file else []), *sizes.values(), *(each.own for each in arrays))),
         "compares": "\n".join(compared),
         "outputs": len(outputs),
     }

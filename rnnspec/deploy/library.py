@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from rnnspec.backend.protocol import ForwardExport, LibraryExport, LibraryRow, StepExport
+from rnnspec.backend.protocol import WEIGHTS_HEADER, ForwardExport, LibraryExport, LibraryRow, StepExport
 from rnnspec.contract.dimensions import ROWS, Dim, Name, Size, names_in
 from rnnspec.contract.executable import Array
 from rnnspec.contract.weight_storage import WeightStorage
@@ -38,8 +39,13 @@ class Library:
 
     @property
     def constants(self) -> int:
-        """The bytes of weights, and of what is prepared of them, in the object."""
+        """The bytes of weights, and of what is prepared of them, in the object or in the file of weights."""
         return len(self.export.constants)
+
+    @property
+    def weights_file(self) -> bytes | None:
+        """The content of the file of weights; None for a library that has them inside."""
+        return None if self.export.file is None else self.export.file + self.export.constants
 
     @property
     def workspace(self) -> Dim | None:
@@ -55,16 +61,17 @@ def library(
     step: StepLayout | None = None,
     forward: ForwardLayout | None = None,
     storage: WeightStorage = WeightStorage.FULL,
+    weights_file: bool = False,
 ) -> Library:
     """The functions of a model with these weights, whose matrices are kept as `storage` says, as code for a target.
 
-    Of `step` and `forward` those that have a layout.
+    Of `step` and `forward` those that have a layout. `weights_file`: the weights aren't in the object, but in a file beside it.
     """
     layout = step or forward
     assert layout is not None
     target = fitting(target, layout.bytes)
     made = Compilation(model.tree, model.graph, model.dtype, target, model.backend)
-    constants = Constants(model, weights, target)
+    constants = Constants(model, weights, target, retrained=weights_file)
     sequences = {each.name: each.is_sequence for each in made.signature.inputs}
     stepping = None if step is None else _step(made, step, constants, replace(STREAM, storage=storage))
     calling = None if forward is None else _forward(made, constants, replace(FORWARD, storage=storage))
@@ -76,9 +83,18 @@ def library(
         stepping,
         calling,
     )
+    if weights_file:
+        # The text has the places of all weights, and no weight: a file fits this code if it is made for the same text.
+        blank = replace(export, file=bytes(WEIGHTS_HEADER))
+        export = replace(blank, file=_header(made.backend.emit_library(blank, target).text))
     emitted = made.backend.emit_library(export, target)
     object_code = made.backend.assemble(emitted.text, target)
     return Library(export.prefix, target, object_code, emitted.symbols, export)
+
+
+def _header(text: str) -> bytes:
+    """The header of a file of weights: a name, and the SHA-256 of the code's text."""
+    return (b"rnnspec weights".ljust(32, b"\0") + hashlib.sha256(text.encode()).digest()).ljust(WEIGHTS_HEADER, b"\0")
 
 
 def fitting(target: Target, element_bytes: int) -> Target:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rnnspec.backend.protocol import BAD_ID, BAD_LENGTH, BAD_SIZE, OK, WORKSPACE_TOO_SMALL
+from rnnspec.backend.protocol import BAD_ID, BAD_LENGTH, BAD_SIZE, BAD_WEIGHTS, OK, WORKSPACE_TOO_SMALL
 from rnnspec.backend.templates import render
 from rnnspec.contract.dimensions import Dim
 from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.forward_texts import forward_example, forward_header
 from rnnspec.deploy.step_layout import Field, StepLayout
+from rnnspec.deploy.weights_text import WEIGHTS_PARAMETER, WeightsFile
 from rnnspec.version import __version__
 
 STEP_CODES = {"OK": OK, "BAD_ID": BAD_ID}
@@ -41,8 +42,10 @@ def texts(
     """
     step, forward, layout = layouts.step, layouts.forward, layouts.first
     prefix, upper = layout.prefix, layout.prefix.upper()
-    functions = [*([_step_header(step)] if step else []), *([forward_header(forward, workspace)] if forward else [])]
-    codes = {**(FORWARD_CODES if forward else {}), **(STEP_CODES if step else {})}
+    file = WeightsFile(prefix) if layouts.weights_file else None
+    functions = [*([file.header] if file else []), *([_step_header(step, file)] if step else [])]
+    functions += [forward_header(forward, workspace, file)] if forward else []
+    codes = {**(FORWARD_CODES if forward else {}), **(STEP_CODES if step else {}), **({"BAD_WEIGHTS": BAD_WEIGHTS} if file else {})}
     values: dict[str, object] = {
         "prefix": prefix,
         "upper": upper,
@@ -59,18 +62,18 @@ def texts(
     }
     return {
         f"include/{prefix}.h": render("library.h.j2", values),
-        **({"example.c": render("library_example.c.j2", _example(step))} if step else {}),
-        **({"example_forward.c": forward_example(forward, checked or {})} if forward else {}),
+        **({"example.c": render("library_example.c.j2", _example(step, file))} if step else {}),
+        **({"example_forward.c": forward_example(forward, checked or {}, file)} if forward else {}),
         f"{prefix}-config.cmake": render("library_config.cmake.j2", values),
         f"{prefix}.pc": render("library.pc.j2", values),
     }
 
 
-def _step_header(layout: StepLayout) -> str:
-    state = f"{layout.prefix}_state *state"
-    parameters = [state, *(_parameter(each, layout, constant=True) for each in layout.inputs)]
+def _step_header(layout: StepLayout, file: WeightsFile | None) -> str:
+    kept = [*([WEIGHTS_PARAMETER] if file else []), f"{layout.prefix}_state *state"]
+    parameters = [*kept, *(_parameter(each, layout, constant=True) for each in layout.inputs)]
     parameters += [_parameter(each, layout, constant=False) for each in layout.outputs]
-    rows = [state, *(f"const {c_type(each, layout)} *{each.name}" for each in layout.inputs)]
+    rows = [*kept, *(f"const {c_type(each, layout)} *{each.name}" for each in layout.inputs)]
     rows += [f"{layout.element} *{each.name}" for each in layout.outputs]
     states = [f"    {layout.element} {each.name}[{each.width}];" for each in layout.states]
     values: dict[str, object] = {
@@ -96,7 +99,7 @@ def _parameter(each: Field, layout: StepLayout, *, constant: bool) -> str:
     return f"{'const ' if constant else ''}{c_type(each, layout)} {each.name}[{width(each, layout)}]"
 
 
-def _example(layout: StepLayout) -> Mapping[str, object]:
+def _example(layout: StepLayout, file: WeightsFile | None) -> Mapping[str, object]:
     """What the example does with the inputs and outputs of a step."""
     given = [(f"given_{each.name}", each) for each in layout.inputs]
     got = [(f"got_{each.name}", each) for each in layout.outputs]
@@ -108,6 +111,8 @@ def _example(layout: StepLayout) -> Mapping[str, object]:
         "upper": layout.prefix.upper(),
         "declarations": "\n".join(declared),
         "reads": " || ".join(f"fread({name}, sizeof {name}, 1, file) != 1" for name, _ in (*given, *expected)),
-        "arguments": ", ".join(("&state", *(name for name, _ in (*given, *got)))),
+        "weights_reader": file.reader if file else "",
+        "weights_read": file.read if file else "",
+        "arguments": ", ".join((*(["weights"] if file else []), "&state", *(name for name, _ in (*given, *got)))),
         "compared": " || ".join(f"memcmp({mine}, {right}, sizeof {mine}) != 0" for mine, right in pairs),
     }

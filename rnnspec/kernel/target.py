@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Literal, TypeAlias
 
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
-from rnnspec.contract.target_names import TARGET_VARIABLE, BuildTargetName, TargetName
+from rnnspec.contract.target_names import TARGET_VARIABLE
 from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 
@@ -70,7 +70,7 @@ class Target:
     float32 of float16. `slot_alignment`, `slot_gap`: of a workspace's parts, see `contract.arena`; small ones where there is no cache.
     """
 
-    name: TargetName | BuildTargetName
+    name: str
     triple: str
     architecture: str
     cpu: str

@@ -94,7 +94,7 @@ def test_the_page_on_words_can_be_reached() -> None:
 
 def test_no_fence_is_of_an_unknown_kind() -> None:
     """What isn't listed here wouldn't be looked at by any test."""
-    known = {"", "text", "rnn", "rnn error", "rnn warning", "sh", "python", "diff", "llvm", "asm", "c", "js"}
+    known = {"", "text", "rnn", "rnn error", "rnn warning", "sh", "python", "diff", "llvm", "asm", "c", "js", "toml"}
     assert {match["info"] for path in PAGES for match in BLOCK.finditer(path.read_text(encoding="utf-8"))} <= known
 
 

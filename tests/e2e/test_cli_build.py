@@ -36,3 +36,15 @@ def test_what_cannot_be_built_is_refused(place: Workplace) -> None:
     assert "did you mean `wasm32`?" in place.refuses("build", "level.rnnc", "--target", "wasm-32", "-o", "level")
     assert "a new folder or an empty one" in place.refuses("build", "level.rnnc", "--page", "-o", ".")
     assert {path.name for path in place.folder.iterdir()} == {"level.rnn", "level.rnnc"}
+
+
+def test_a_target_of_ones_own_and_its_weights_in_a_file(place: Workplace) -> None:
+    (place.folder / "small.toml").write_text('base = "cortex-m7"\nfeatures = "+strict-align"\n')
+    given = ("build", "level.rnnc", "--target", "small.toml")
+    done = place.succeeds(*given, "--weights-file", "-o", "level")
+    assert "small" in done.out
+    assert {path.name for path in (place.folder / "level" / "small").iterdir()} >= {"level.o", "level.weights"}
+    assert "--weights-file is for libraries for C" in place.refuses(*given, "--python", "--weights-file", "-o", "other")
+    (place.folder / "small.toml").write_text("base = 'cortex-m7'\nregister = 16\n")
+    assert "small.toml: there is no field named `register`; did you mean `registers`?" in place.refuses(*given, "-o", "other")
+    assert not (place.folder / "other").exists()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from benchmarks import c_step, environments
+from benchmarks import c_step, environments, sizes
 from benchmarks.chart import chart
 from benchmarks.measure import TOLERANCE, Measured, Plan, distance, prepare, ratio
 from benchmarks.processes import Turn
@@ -22,6 +22,7 @@ from benchmarks.reference import reference
 from benchmarks.results import Row, as_data, disturbed, markdown, scaling, shown
 from benchmarks.worker import Worker
 from benchmarks.workloads import GROUPS, WORKLOADS, Workload, draw, workload
+from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 from rnnspec.driver import commands
 
 SHAPES = [
@@ -185,3 +186,13 @@ def test_a_librarys_step_is_timed_beside_plain_c(tmp_path: Path) -> None:
     assert len(times.library) == len(times.plain) == len(times.ratios) == 3
     assert 0 < times.difference < c_step.LARGEST_DIFFERENCE
     assert c_step.Times((2.0,), (5.0,), 0.0).ratios == (2.5,)
+
+
+def test_the_table_of_sizes_is_the_readmes() -> None:
+    """Two targets of it; code is the same wherever it is made."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = sizes.measured(("cortex-m0plus", "wasm32-simd"))
+    first = readme.index(lines[0])
+    shown = readme[first : readme.index("", first)]
+    assert [line for line in shown if line in lines] == [*lines[:2], lines[3], lines[2]]
+    assert len(shown) == 2 + len(BUILD_TARGET_NAMES)

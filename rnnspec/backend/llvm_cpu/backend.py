@@ -57,6 +57,10 @@ class LlvmCpu:
         """This machine's processor; ValueError for one that isn't among the targets."""
         return objects.host_target()
 
+    def of_triple(self, target: Target) -> Target:
+        """As LLVM reads the triple."""
+        return objects.of_triple(target)
+
     def schedule(
         self,
         function: Function,

@@ -84,8 +84,19 @@ CONSTANTS = "@constants"
 """The weights, and what is prepared of them, where they are in the module itself."""
 
 
-def passed_arenas(calls: CallingConvention, constants: Mapping[str, int] | None) -> tuple[Space, ...]:
-    """The arenas of which a table has the address: all, but for those that are constants of the module."""
+@frozen
+class Constants:
+    """A library's weights, and what is prepared of them: each buffer's place behind one address.
+
+    That is `CONSTANTS`, or if `passed` the last pointer of the table.
+    """
+
+    places: Mapping[str, int]
+    passed: bool = False
+
+
+def passed_arenas(calls: CallingConvention, constants: Constants | None) -> tuple[Space, ...]:
+    """The arenas of which a table has the address: all, but for those that are a library's constants."""
     own = (Space.WEIGHT, Space.PREPARED) if constants is not None else ()
     return tuple(space for space in calls.arenas if space not in own)
 
@@ -97,7 +108,7 @@ def _begin(
     calls: CallingConvention,
     target: Target,
     library: Library,
-    constants: Mapping[str, int] | None = None,
+    constants: Constants | None = None,
 ) -> _Entry:
     linkage = "dso_local" if constants is None else "internal"
     writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims", *parameters], linkage=linkage)
@@ -114,11 +125,11 @@ def emit_entry(
     library: Library,
     *,
     clocks: Clocks | None,
-    constants: Mapping[str, int] | None = None,
+    constants: Constants | None = None,
 ) -> str:
     """The entry point for one thread, which calls the nests one after the other.
 
-    `constants`: of a library, the places of weights, and of what is prepared of them, in `CONSTANTS`; the function is its own alone.
+    `constants`: a library's; the function is its own alone.
     """
     passing = calling_convention(function)
     entry = _begin(symbol(function.name), (), function, passing, target, library, constants)
@@ -409,22 +420,22 @@ def _buffer_registers(
     function: KernelFunction,
     calls: CallingConvention,
     sizes: Mapping[Size, str],
-    constants: Mapping[str, int] | None,
+    constants: Constants | None,
 ) -> dict[str, str]:
     entry = vectors.writer
     passed = passed_arenas(calls, constants)
     pointers: list[str] = []
-    for position in range(len(calls.buffers) + len(passed)):
+    for position in range(len(calls.buffers) + len(passed) + (constants is not None and constants.passed)):
         slot = entry.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {position}", "p")
         pointers.append(entry.assign(f"load ptr, ptr {slot}", "pointer"))
     registers = {buffer.name: pointer for buffer, pointer in zip(calls.buffers, pointers, strict=False)}
-    arenas = dict(zip(passed, pointers[len(calls.buffers) :], strict=True))
+    arenas = dict(zip(passed, pointers[len(calls.buffers) :], strict=False))
     plans = {Space.SCRATCH: calls.scratch, Space.TAPE: calls.tape, Space.PREPARED: calls.prepared}
     slots = {space: _slot_registers(vectors, arenas[space], plan, sizes) for space, plan in plans.items() if space in arenas}
     for buffer in function.buffers:
-        if constants is not None and buffer.name in constants:
-            place = constants[buffer.name]
-            registers[buffer.name] = entry.assign(f"getelementptr inbounds i8, ptr {CONSTANTS}, i64 {place}", "p")
+        if constants is not None and buffer.name in constants.places:
+            base, place = pointers[-1] if constants.passed else CONSTANTS, constants.places[buffer.name]
+            registers[buffer.name] = entry.assign(f"getelementptr inbounds i8, ptr {base}, i64 {place}", "p")
         elif buffer.space in slots and buffer.name in plans[buffer.space].slot_of:
             registers[buffer.name] = slots[buffer.space][plans[buffer.space].slot_of[buffer.name]]
         elif buffer.space in (Space.WEIGHT, Space.GRADIENT) and buffer.space in arenas:

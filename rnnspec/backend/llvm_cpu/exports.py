@@ -14,6 +14,7 @@ from rnnspec.backend.llvm_cpu.forward_workspace import pointers_of
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
 from rnnspec.backend.llvm_cpu.module import emit_nests, module_text
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
+from rnnspec.backend.llvm_cpu.weights_file import check_symbol, constants_behind, emit_check, weights_pointers
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.backend.protocol import BAD_ID, OK, LibraryExport, StepExport
 from rnnspec.contract.dimensions import Size
@@ -38,6 +39,9 @@ def declared(export: LibraryExport, target: Target) -> tuple[Declared, ...]:
     """A library's functions on a target."""
     size = f"i{target.pointer_bits}"
     found: list[Declared] = []
+    weights = ("ptr",) * len(weights_pointers(export))
+    if weights:
+        found.append(Declared(check_symbol(export.prefix), (*weights, size), "i32"))
     if export.step is not None:
         pointers = ("ptr",) * len(_pointers(export))
         step, steps = step_symbols(export.prefix)
@@ -46,7 +50,7 @@ def declared(export: LibraryExport, target: Target) -> tuple[Declared, ...]:
         call, bytes_ = forward_symbols(export.prefix)
         sizes = (size,) * (1 + len(export.forward.lengths))
         pointers = ("ptr",) * (len(pointers_of(export)) + 1)
-        found += [Declared(call, (*sizes, *pointers, size), "i32"), Declared(bytes_, sizes, size)]
+        found += [Declared(call, (*weights, *sizes, *pointers, size), "i32"), Declared(bytes_, sizes, size)]
     return tuple(found)
 
 
@@ -69,7 +73,8 @@ def emit_library(export: LibraryExport, target: Target) -> str:
         parts += [_entry(export, vectors, several=several) for several in (False, True)]
     if export.forward is not None:
         parts += emit_forward(export, export.forward, vectors)
-    return module_text([_constants(export, target), *merge_functions(parts)], target, dtype, library)
+    first = _constants(export, target) if export.file is None else emit_check(export, target)
+    return module_text([first, *merge_functions(parts)], target, dtype, library)
 
 
 def _constants(export: LibraryExport, target: Target) -> str:
@@ -86,7 +91,12 @@ def _pointers(export: LibraryExport) -> list[str]:
     """The parameters of all functions."""
     given = (f"%in.{number}" for number in range(len(export.inputs)))
     shown = (f"%out.{number}" for number in range(len(export.outputs)))
-    return ["%state", *given, *shown]
+    return [*_kept(export), *given, *shown]
+
+
+def _kept(export: LibraryExport) -> list[str]:
+    """The parameters that are the same at each step."""
+    return [*weights_pointers(export), "%state"]
 
 
 def _one_step(function: KernelFunction, calls: Sequence[NestCall], export: LibraryExport, step: StepExport, vectors: Vectors) -> str:
@@ -99,8 +109,9 @@ def _one_step(function: KernelFunction, calls: Sequence[NestCall], export: Libra
     stack = writer.assign(f"alloca [{max(size, 1)} x i8], align {alignment(target)}", "stack")
     scratch = {name: places[slot] for name, slot in plan.slot_of.items()}
     registers: dict[str, str] = {}
+    constants = CONSTANTS if export.file is None else constants_behind(writer)
     for buffer in (buffers[name] for name in used):
-        base, place = _home(buffer, export, step, stack, scratch)
+        base, place = _home(buffer, export, step, stack, scratch, constants)
         registers[buffer.name] = writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {place}", "b")
     for call in calls:
         sizes = [_number(size) for size in (call.size, *call.further)]
@@ -131,13 +142,15 @@ def _stack(plan: Plan, state_bytes: int, align: int) -> tuple[list[int], int]:
     return places, end
 
 
-def _home(buffer: Buffer, export: LibraryExport, step: StepExport, stack: str, scratch: Mapping[str, int]) -> tuple[str, int]:
+def _home(
+    buffer: Buffer, export: LibraryExport, step: StepExport, stack: str, scratch: Mapping[str, int], constants: str
+) -> tuple[str, int]:
     """The base and the place in bytes of a buffer."""
     _, _, name = buffer.name.partition(".")
     given, shown = [source.name for source in export.inputs], [output.name for output in export.outputs]
     match buffer.space:
         case Space.WEIGHT | Space.PREPARED:
-            return CONSTANTS, step.places[buffer.name]
+            return constants, step.places[buffer.name]
         case Space.SCRATCH:
             return stack, scratch[buffer.name]
         case Space.INPUT if name in step.states:
@@ -166,7 +179,7 @@ def _entry(export: LibraryExport, vectors: Vectors, *, several: bool) -> str:
     with writer.when(sound):
         flushing = begin_flushing(here)
         with writer.loop("0", steps, hint="step") as step:
-            pointers = ["%state", *_advanced(export, writer, step, ELEMENT_BYTES[vectors.dtype])]
+            pointers = [*_kept(export), *_advanced(export, writer, step, ELEMENT_BYTES[vectors.dtype])]
             writer.do(f"call void @{quoted(f'{export.prefix}.step')}({', '.join(f'ptr {pointer}' for pointer in pointers)})")
         end_flushing(writer, flushing)
     return writer.text(writer.assign(f"select i1 {sound}, i32 {OK}, i32 {BAD_ID}", "result"))
@@ -188,6 +201,6 @@ def _ids_are_sound(export: LibraryExport, writer: FunctionWriter, steps: str) ->
 
 def _advanced(export: LibraryExport, writer: FunctionWriter, step: str, element: int) -> list[str]:
     """The addresses of a step's inputs and outputs."""
-    rows = zip(_pointers(export)[1:], (*export.inputs, *export.outputs), strict=True)
+    rows = zip(_pointers(export)[len(_kept(export)) :], (*export.inputs, *export.outputs), strict=True)
     sizes = [(base, row.width * (element if row.vocabulary is None else 4)) for base, row in rows]
     return [writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {writer.multiply(step, size)}", "row") for base, size in sizes]

@@ -11,12 +11,13 @@ from dataclasses import replace
 
 from rnnspec.backend.llvm_cpu.call_packing import emit_index
 from rnnspec.backend.llvm_cpu.call_windows import emit_call_windows
-from rnnspec.backend.llvm_cpu.entry import emit_entry, passed_arenas, symbol
+from rnnspec.backend.llvm_cpu.entry import Constants, emit_entry, passed_arenas, symbol
 from rnnspec.backend.llvm_cpu.forward_indices import make_indices
 from rnnspec.backend.llvm_cpu.forward_inputs import emit_take
 from rnnspec.backend.llvm_cpu.forward_workspace import Workspace, parameters_of, pointers_of, size_parameters, sizes_given, take_name
 from rnnspec.backend.llvm_cpu.module import emit_nests
 from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.backend.llvm_cpu.weights_file import constants_behind, weights_pointers
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.backend.protocol import BAD_SIZE, OK, WORKSPACE_TOO_SMALL, ForwardExport, LibraryExport
 from rnnspec.contract.dimensions import BATCH, Steps, Tokens
@@ -46,7 +47,9 @@ def emit_forward(export: LibraryExport, forward: ForwardExport, vectors: Vectors
     nests, calls = emit_nests(function, vectors)
     return [
         *nests,
-        emit_entry(function, calls, target, vectors.library, clocks=None, constants=forward.places),
+        emit_entry(
+            function, calls, target, vectors.library, clocks=None, constants=Constants(forward.places, passed=export.file is not None)
+        ),
         emit_call_windows(),
         emit_index(),
         emit_take(export, forward, vectors),
@@ -59,10 +62,11 @@ def emit_forward(export: LibraryExport, forward: ForwardExport, vectors: Vectors
 
 def _run(export: LibraryExport, forward: ForwardExport, function: KernelFunction, target: Target) -> str:
     """Makes the indices and calls the nests."""
-    writer = FunctionWriter(f"{export.prefix}.forward.run", [*parameters_of(export, forward), "ptr %base"])
+    behind = [f"ptr {pointer}" for pointer in weights_pointers(export)]
+    writer = FunctionWriter(f"{export.prefix}.forward.run", [*parameters_of(export, forward), "ptr %base", *behind])
     calls = calling_convention(function)
-    passed = passed_arenas(calls, forward.places)
-    table = writer.on_stack(f"[{max(1, len(calls.buffers) + len(passed))} x ptr]", "table")
+    passed = passed_arenas(calls, Constants(forward.places))
+    table = writer.on_stack(f"[{max(1, len(calls.buffers) + len(passed) + len(behind))} x ptr]", "table")
     dims = writer.on_stack(f"[{max(1, len(calls.dims))} x i64]", "dims")
     counts = {number: writer.on_stack("[2 x i64]", "counts") for number in forward.memory.indices}
     sizes = sizes_given(writer, forward)
@@ -77,6 +81,8 @@ def _run(export: LibraryExport, forward: ForwardExport, function: KernelFunction
         if space is not Space.SCRATCH:
             raise InternalError(f"a library's call reads or writes {space.value}")
         pointers.append(workspace.scratch)
+    if behind:
+        pointers.append(constants_behind(writer))
     for place, pointer in enumerate(pointers):
         there = writer.assign(f"getelementptr inbounds ptr, ptr {table}, i64 {place}", "p")
         writer.do(f"store ptr {pointer}, ptr {there}")
@@ -155,7 +161,8 @@ def _forward(export: LibraryExport, forward: ForwardExport, target: Target) -> s
     """The call itself: checks sizes, the workspace and the inputs, then runs."""
     pointers = pointers_of(export)
     further = ["ptr %workspace", f"i{target.pointer_bits} %bytes.given"]
-    parameters = [*_sizes(forward, target), *(f"ptr {pointer}" for pointer in pointers), *further]
+    weights = [f"ptr {pointer}" for pointer in weights_pointers(export)]
+    parameters = [*weights, *_sizes(forward, target), *(f"ptr {pointer}" for pointer in pointers), *further]
     writer = FunctionWriter(forward_symbols(export.prefix)[0], parameters, linkage="dso_local", result="i32")
     result = writer.on_stack("i32", "result")
     writer.do(f"store i32 {BAD_SIZE}, ptr {result}")
@@ -172,5 +179,5 @@ def _forward(export: LibraryExport, forward: ForwardExport, target: Target) -> s
             taken = writer.assign(f"call i32 @{quoted(take_name(export))}({passed})", "taken")
             writer.do(f"store i32 {taken}, ptr {result}")
             with writer.when(writer.assign(f"icmp eq i32 {taken}, {OK}")):
-                writer.do(f"call void @{quoted(f'{export.prefix}.forward.run')}({passed})")
+                writer.do(f"call void @{quoted(f'{export.prefix}.forward.run')}({', '.join((passed, *weights))})")
     return writer.text(writer.assign(f"load i32, ptr {result}", "result"))

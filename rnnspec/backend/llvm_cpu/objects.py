@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -65,6 +66,29 @@ def _host_target() -> Target:
         return replace(chosen_target(chosen, parts.Arch, there), triple=triple, object_format=parts.ObjectFormat)
     base = machine_target(parts.Arch, there)
     return replace(base, triple=triple, cpu=llvm.get_host_cpu_name(), features=features.flatten(), object_format=parts.ObjectFormat)
+
+
+def of_triple(target: Target) -> Target:
+    """A target with what its triple says: architecture, kind of objects, bits of an address.
+
+    ValueError for a triple that LLVM has no code for, and for one with the highest byte of a number first.
+    """
+    return in_llvm(lambda: _of_triple(target))
+
+
+def _of_triple(target: Target) -> Target:
+    import llvmlite.binding as llvm
+
+    try:
+        layout = str(_target_machine(target.triple, target.cpu, target.features, 0, target.relocation, target.abi).target_data)
+    except RuntimeError:
+        raise ValueError(f"LLVM makes no code for {target.triple}") from None
+    if layout.startswith("E"):
+        raise ValueError(f"{target.triple} has the highest byte of a number first, and constants are written the other way round")
+    parts = llvm.get_triple_parts(target.triple)
+    pointers = re.search(r"(?:^|-)p:(\d+)", layout)  # https://llvm.org/docs/LangRef.html#data-layout: 64 where it doesn't say
+    bits = 64 if pointers is None else int(pointers[1])
+    return replace(target, architecture=f"{parts.Arch}{parts.SubArch}", object_format=parts.ObjectFormat, pointer_bits=bits)
 
 
 def code_bytes(object_code: bytes) -> int:

@@ -127,6 +127,18 @@ def test_masks_windows_and_pairs_are_made_on_the_machine(machine: Machine, tmp_p
     assert printed(machine, folder, "example_forward.c", f"{machine.target}/check_forward.bin") == "2 outputs, 0 different\n"
 
 
+def test_a_target_of_ones_own_has_its_bits(tmp_path: Path) -> None:
+    """A 32-bit processor with vectors, which no described target is; QEMU's user emulation has what newlib asks of a debugger."""
+    options = ("-mcpu=cortex-a7", "-mfloat-abi=hard", "-mfpu=neon-vfpv4", "--specs=rdimon.specs")
+    machine = Machine("pi", ("arm-none-eabi-gcc", *options), ("qemu-arm",), "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-user")
+    page = (Path(__file__).parents[3] / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (tmp_path / "pi.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    folder = tmp_path / "library"
+    rnnspec.build(rnnspec.compile(SPEC, seed=0), folder, targets=[tmp_path / "pi.toml"], functions=["step", "forward"])
+    assert printed(machine, folder, "example.c", "pi/check.bin") == "64 steps, 0 different\n"
+    assert printed(machine, folder, "example_forward.c", "pi/check_forward.bin") == "1 outputs, 0 different\n"
+
+
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m33"])
 def test_arduinos_boards_pass_numbers_in_their_own_way(target: str, tmp_path: Path) -> None:
     folder = tmp_path / "library"
