@@ -21,10 +21,11 @@ CHECK = (
 )
 TOLERANCE = "The largest difference for --check.  [default: 2e-5, of float64 1e-9]"
 CELL = "A cell for a class of the file: a .rnn file, with several cells one by `:NAME`; repeatable."
-INPUT = "A value for an input, which is fixed, or of ONNX a size for an axis by its name; repeatable."
+INPUT = "A value for an input, which is fixed; of ONNX a size for an axis by its name, of TorchScript an input's type; repeatable."
 INTO = "A spec that the file's weights are for."
 MAP = "With --into: a layer's name in the file, and its name in the spec; repeatable."
 STATE = "A state of an ONNX graph of one step: its input, and the output that it is after the step; repeatable.  [default: by names]"
+TRUSTED = "Let torch run the code of a TorchScript archive, which is as much to be trusted as any program."
 DTYPE = "The precision to compile for.  [default: the file's]"
 
 
@@ -39,6 +40,7 @@ def import_(
     into: Annotated[Path | None, typer.Option("--into", metavar="SPEC", help=INTO, show_default=False)] = None,
     map: Annotated[list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help=MAP, show_default=False)] = None,
     state: Annotated[list[str] | None, typer.Option("--state", metavar="BEFORE=AFTER", help=STATE, show_default=False)] = None,
+    trusted: Annotated[bool, typer.Option("--trusted", help=TRUSTED)] = False,
     dtype: Annotated[Precision | None, typer.Option("--dtype", help=DTYPE, show_default=False)] = None,
 ) -> None:
     """Import a model of another framework: its layers as a spec, its weights, and what was changed on the way."""
@@ -52,6 +54,7 @@ def import_(
         inputs=given,
         map=_pairs(map, "--map"),
         states=_pairs(state, "--state"),
+        trusted=trusted,
     )
     precision = None if dtype is None else dtype.value
     if into is None:
