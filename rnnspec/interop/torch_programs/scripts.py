@@ -31,6 +31,7 @@ from rnnspec.interop.onnx_files.nodes import Attribute, Node, NodeGraph
 from rnnspec.interop.onnx_files.reader import imported
 from rnnspec.interop.torch_files.archive import SCRIPT_ADVICE, CheckpointError, is_script
 from rnnspec.interop.torch_programs.archive import read_program
+from rnnspec.interop.torch_programs.control_flow import Branches
 from rnnspec.interop.torch_programs.reader import nodes_of
 
 _LENGTHS = ((11, 13, 17, 19, 23, 29, 31, 37), (13, 17, 19, 23, 29, 31, 37, 41))
@@ -144,11 +145,17 @@ def _graph(module: Any, name: str, shapes: Sequence[_Shape] | Any, lengths: Sequ
         samples.append(torch.zeros(sizes, dtype=elements[shape.element]))
     file = io.BytesIO()
     try:
-        # the way that torch.export names when it is given a module of TorchScript
-        converter = cast(Any, importlib.import_module("torch._export.converter"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.export.save(converter.TS2EPConverter(module, tuple(samples)).convert(), file)
+            graph = torch.jit.freeze(module).graph.copy()
+            graph.eraseInput(0)
+            Branches(torch, graph, tuple(samples), findings).decide()
+            if findings.found:
+                return NodeGraph(name, (), (), (), {})
+            # the way that torch.export names when it is given a module of TorchScript
+            converter = cast(Any, importlib.import_module("torch._export.converter"))
+            function = torch._C._create_function_from_graph("forward", graph)
+            torch.export.save(converter.TS2EPConverter(function, tuple(samples)).convert(), file)
         program = read_program(file.getvalue())
     except CheckpointError as error:
         findings.add("", "", str(error))
