@@ -95,8 +95,9 @@ def import_model(
 
     `rnnspec.ImportRefused`, a ValueError, says what has no place in a spec, all at once; a warning,
     `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own. OSError for a file that can't
-    be read. No code in a file is executed, and no framework is needed, but for TorchScript, which is refused unless `trusted`: `inputs` then
-    tells the type of each input, as `{"x": "float[batch, time, 3]"}`. `model.source.text` is the spec that was written.
+    be read. No code in a file is executed, and no framework is needed, but for TorchScript: it is refused unless
+    `trusted`, and `inputs` tells the type of each input, as `{"x": "float[batch, time, 3]"}`. `model.source.text` is the spec
+    that was written.
 
     >>> import tempfile
     >>> import rnnspec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from rnnspec.interop.graph.refusals import ImportRefused
-from rnnspec.interop.importing import import_model
+from rnnspec.interop.importing import import_file, import_model, reader_options
 
 
 class Classifier(nn.Module):
@@ -96,13 +97,16 @@ def samples(types: dict[str, str], steps: int) -> list[torch.Tensor]:
     return made
 
 
+def listed(given: Any) -> list[Any]:
+    return [*given] if isinstance(given, (tuple, list)) else [given]
+
+
 def compared(model: Any, module: nn.Module, given: list[torch.Tensor]) -> None:
     arrays = [each.numpy() for each in given]
     found: Any = model.predict(arrays if len(arrays) > 1 else arrays[0])
     with torch.no_grad():
         expected = module(*given)
-    pairs = zip(found if isinstance(found, tuple) else [found], expected if isinstance(expected, tuple) else [expected], strict=True)
-    for ours, theirs in pairs:
+    for ours, theirs in zip(listed(found), listed(expected), strict=True):
         tolerance = 1e-9 if ours.dtype == np.float64 else 2e-5
         assert ours.dtype == theirs.numpy().dtype
         np.testing.assert_allclose(ours, theirs.numpy(), atol=tolerance, rtol=tolerance)
@@ -159,13 +163,70 @@ class Weighing(nn.Module):
         return x
 
 
-@pytest.mark.parametrize("module", [Branching(), Looping(), Weighing()], ids=lambda module: type(module).__name__)
-def test_control_flow_by_lengths_or_numbers_is_refused(module: nn.Module, tmp_path: Path) -> None:
+class Shortest(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.mul(x, float(min(x.size(1), 5)))
+
+
+class Written(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: Any = torch.exp(x)
+        y[:, :, 0] = 0.5
+        return torch.tanh(y)
+
+
+class Both(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.size(1) > 12:
+            x = torch.tanh(x)
+        if bool(x.sum() > 0):
+            x = torch.relu(x)
+        return x
+
+
+REFUSED: list[tuple[nn.Module, list[str]]] = [
+    (Branching(), [r"\(prim::If\) at `if x.size\(1\) > 12:`: a branch on a length"]),
+    (Looping(), [r"\(prim::Loop\).*: a loop"]),
+    (Weighing(), ["a branch on a number in a tensor"]),
+    (Shortest(), [r"\(prim::min\).*: it makes of a length another number"]),
+    (Written(), ["it writes into a tensor that is read by another name"]),
+    (Both(), ["a branch on a length", "a branch on a number in a tensor"]),
+]
+
+
+@pytest.mark.parametrize(("module", "reasons"), REFUSED, ids=lambda each: type(each).__name__ if isinstance(each, nn.Module) else "")
+def test_control_flow_by_lengths_or_numbers_is_refused(module: nn.Module, reasons: list[str], tmp_path: Path) -> None:
     """The branch that zeros of one length took would be wrong for others."""
     path = saved(torch.jit.script(module.eval()), tmp_path / "net.pt")
     with pytest.raises(ImportRefused) as caught:
         import_model(path, inputs={"x": SEQUENCE}, trusted=True)
-    print(caught.value)
+    found = [str(each) for each in caught.value.findings]
+    assert len(found) >= len(reasons)
+    for reason in reasons:
+        assert any(re.search(reason, each) for each in found), found
+
+
+def test_a_number_that_a_trace_makes_of_a_length_is_refused(tmp_path: Path) -> None:
+    class Half(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, : x.size(1) // 32 + 1]
+
+    path = saved(torch.jit.trace(Half(), torch.randn(2, 7, 3)), tmp_path / "net.pt")
+    with pytest.raises(ImportRefused, match="it makes of a"):
+        import_model(path, inputs={"x": SEQUENCE}, trusted=True)
+
+
+def test_checks_of_numbers_are_left_out_and_told(tmp_path: Path) -> None:
+    class Checked(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if bool(torch.any(torch.isnan(x))):
+                raise ValueError("no number")
+            return torch.tanh(x)
+
+    path = saved(torch.jit.script(Checked()), tmp_path / "net.pt")
+    options = reader_options(path, inputs={"x": SEQUENCE}, trusted=True)
+    imported = import_file(path, None, options)
+    assert any("a check of numbers, which raises an error, was left out" in note for note in imported.notes)
 
 
 def test_sizes_that_a_trace_baked_in_are_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ _OF_TYPES = frozenset(
 class Branches:
     """The branches of a graph, which are put in their place.
 
-    `torch`: the module, `run`: the values of the graph's outputs and of a condition, of sample inputs.
+    `torch`: the module. `samples`: inputs, of whose ranks and types the conditions are computed.
     """
 
     def __init__(self, torch: Any, graph: Any, samples: tuple[Any, ...], findings: Findings) -> None:
@@ -37,14 +37,16 @@ class Branches:
 
     def decide(self) -> None:
         """Puts the branch that is taken in the place of each `prim::If`; a finding for each that can't be known, and for each loop."""
+        kept: set[str] = set()
         while True:
-            first = next((node for node in self.graph.nodes() if node.kind() == "prim::If"), None)
+            first = next((node for node in self.graph.nodes() if node.kind() == "prim::If" and _place(node) not in kept), None)
             if first is None:
                 break
             chosen = self._chosen(first)
             if chosen is None:
-                return
-            self._put(first, chosen)
+                kept.add(_place(first))
+            else:
+                self._put(first, chosen)
         for node in self.graph.nodes():
             if node.kind() == "prim::Loop":
                 self.findings.add(_place(node), "", "a loop, which the language has only over the steps of layers and cells")
@@ -55,10 +57,12 @@ class Branches:
         """The branch that is taken; None, with a finding, where that isn't always the same one."""
         blocks = list(node.blocks())
         raising = [any(each.kind() == "prim::RaiseException" for each in block.nodes()) for block in blocks]
-        if sum(raising) == 1:
-            return raising.index(False)
         condition = node.inputsAt(0)
         kinds = _hangs_on(condition)
+        if sum(raising) == 1:
+            if "a number in a tensor" in kinds:
+                self.findings.note(f"{_place(node)}: a check of numbers, which raises an error, was left out")
+            return raising.index(False)
         if kinds:
             self.findings.add(_place(node), "", f"a branch on {' and '.join(sorted(kinds))}, which may differ from call to call")
             return None
@@ -87,10 +91,16 @@ class Branches:
     def _only_linear(self) -> None:
         for node in self.graph.nodes():
             scalars = [each for each in node.outputs() if not _is_tensor(each)]
-            if scalars and node.kind() not in _LINEAR | _LENGTHS | _OF_TYPES and any("a length" in _hangs_on(each) for each in node.inputs()):
+            if (
+                scalars
+                and node.kind() not in _LINEAR | _LENGTHS | _OF_TYPES
+                and any("a length" in _hangs_on(each) for each in node.inputs())
+            ):
                 self.findings.add(_place(node), "", "it makes of a length another number than a sum or product")
             if node.kind() == "aten::Int" and not _is_linear(node.inputsAt(0)):
-                self.findings.add(_place(node), "", "it makes of a tensor a number, and not one that is a length, or a sum or product of them")
+                self.findings.add(
+                    _place(node), "", "it makes of a tensor a number, and not one that is a length, or a sum or product of them"
+                )
 
 
 def _hangs_on(value: Any) -> frozenset[str]:
@@ -139,6 +149,8 @@ def _is_tensor(value: Any) -> bool:
 
 def _place(node: Any) -> str:
     """The node with the line that it comes from."""
-    lines = [line.strip() for line in str(node.sourceRange()).splitlines() if line.strip() and "~~~" not in line and "File" not in line]
+    lines = str(node.sourceRange()).splitlines()
+    marked = next((place for place, line in enumerate(lines) if "~~~" in line), 0)
+    text = lines[marked - 1].strip()[:80] if marked else ""
     names = ", ".join(each.debugName() for each in node.outputs())
-    return f"node {names} ({node.kind()})".replace("node  (", "node (") + (f" at `{lines[0][:80]}`" if lines else "")
+    return f"node {names} ({node.kind()})".replace("node  (", "node (") + (f" at `{text}`" if text else "")

@@ -1,7 +1,7 @@
 """The reader of TorchScript's archives, which `torch.jit.save` writes: torch makes a program of `torch.export` of one.
 
-An archive is code in a language of torch's own. `torch.jit.load` runs what of it restores a module's state, and operations on constants run as
-the program is made; among torch's operations are some that reach files. So only a file that a user says to be trusted gets that far.
+An archive is code in a language of torch's own. `torch.jit.load` runs the part that restores a module's state, and operations on constants
+run as the program is made; some of torch's operations reach files. So only a file that a user says to be trusted gets that far.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -85,7 +85,8 @@ class ScriptReader:
             reason = "it depends on the length of an axis that has a name: give this axis a number, or export the module by torch.export"
             raise ImportRefused(source, [Finding(place, "", reason)])
         left = {name: value for name, value in options.inputs.items() if name not in shapes}
-        return imported(_named(one, shapes), path.stem, replace(options, inputs=left), source)
+        graph = imported(_named(one, shapes), path.stem, replace(options, inputs=left), source)
+        return replace(graph, notes=(*findings.notes, *graph.notes))
 
     def read_into(self, path: Path, signature: Signature, options: ReaderOptions) -> tuple[Mapping[str, Array], Sequence[str]]:
         """See `Reader`: an archive is a model of its own."""
@@ -123,7 +124,9 @@ def _shapes(arguments: Mapping[str, bool], given: Mapping[str, object], findings
             left_out = left_out or name
         elif matched is None or not all(part.isidentifier() or (part.isdecimal() and int(part) > 0) for part in parts):
             told = "an archive has no shapes" if text is None else f"`{text!s:.60}` is no type"
-            findings.add(f"input {name}", "", f"{told}: tell its type, as `--input {name}=float[batch, time, 3]`, with numbers for features")
+            findings.add(
+                f"input {name}", "", f"{told}: tell its type, as `--input {name}=float[batch, time, 3]`, with numbers for features"
+            )
         elif left_out:
             findings.add(f"input {name}", "", f"it stands behind {left_out}, whose type isn't told")
         else:
@@ -133,7 +136,7 @@ def _shapes(arguments: Mapping[str, bool], given: Mapping[str, object], findings
     return found
 
 
-def _graph(module: Any, name: str, shapes: Sequence[_Shape] | Any, lengths: Sequence[int], findings: Findings) -> NodeGraph:
+def _graph(module: Any, name: str, shapes: Iterable[_Shape], lengths: Sequence[int], findings: Findings) -> NodeGraph:
     """The module as ONNX's nodes, by a program that torch makes for inputs of zeros."""
     torch = cast(Any, importlib.import_module("torch"))
     floats = [each.dtype for each in module.state_dict().values() if each.is_floating_point()]
@@ -174,8 +177,10 @@ def _first_line(error: Exception) -> str:
 def _difference(one: NodeGraph, other: NodeGraph) -> str | None:
     """The place of the first node that isn't the same in both, None for graphs that are the same."""
     for left, right in zip_longest(one.nodes, other.nodes):
-        if left is None or right is None or not _alike(left, right, one.initializers, other.initializers):
-            return f"node {(left or right).name}"
+        if left is None or right is None:
+            return "the number of calls"
+        if not _alike(left, right, one.initializers, other.initializers):
+            return f"node {left.name}"
     return None
 
 
