@@ -73,12 +73,35 @@ class Pair(nn.Module):
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning", "ignore::torch.jit.TracerWarning")
 
+
+class Step(nn.Module):
+    """torch cuts a traced cell's gates into pieces and writes into each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(3, 4)
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.cell(x, (h, c))
+
+
+class Started(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor | None = None) -> torch.Tensor:
+        return self.gru(x, h)[0]
+
+
 SEQUENCE = "float[batch, time, 3]"
 CASES: dict[str, tuple[type[nn.Module], dict[str, str]]] = {
     "classifier": (Classifier, {"x": SEQUENCE}),
     "stacked": (Stacked, {"x": SEQUENCE}),
     "words": (Words, {"ids": "int[batch, time]"}),
     "windows": (Windows, {"x": SEQUENCE}),
+    "step": (Step, {"x": "float[batch, 3]", "h": "float[batch, 4]", "c": "float[batch, 4]"}),
+    "started": (Started, {"x": SEQUENCE}),
     "pair": (Pair, {"x": SEQUENCE, "side": "float[batch, 2]"}),
 }
 
@@ -89,7 +112,7 @@ def saved(module: Any, path: Path) -> Path:
 
 
 def samples(types: dict[str, str], steps: int) -> list[torch.Tensor]:
-    sizes = {"batch": 2, "time": steps, "2": 2, "3": 3}
+    sizes = {"batch": 2, "time": steps, "2": 2, "3": 3, "4": 4}
     made: list[torch.Tensor] = []
     for text in types.values():
         shape = [sizes[part.strip()] for part in text.partition("[")[2].rstrip("]").split(",")]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -97,8 +99,7 @@ class ScriptReader:
 def _loaded(path: Path, findings: Findings) -> Any:
     torch = cast(Any, importlib.import_module("torch"))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             module = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, ValueError, TypeError) as error:
         findings.add("", "", f"torch can't load it ({_first_line(error)})")
@@ -148,10 +149,10 @@ def _graph(module: Any, name: str, shapes: Iterable[_Shape], lengths: Sequence[i
         samples.append(torch.zeros(sizes, dtype=elements[shape.element]))
     file = io.BytesIO()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             graph = torch.jit.freeze(module).graph.copy()
             graph.eraseInput(0)
+            _without(graph, len(samples))
             Branches(torch, graph, tuple(samples), findings).decide()
             if findings.found:
                 return NodeGraph(name, (), (), (), {})
@@ -167,6 +168,30 @@ def _graph(module: Any, name: str, shapes: Iterable[_Shape], lengths: Sequence[i
     else:
         return nodes_of(program, name, findings)
     return NodeGraph(name, (), (), (), {})
+
+
+def _without(graph: Any, count: int) -> None:
+    """Puts None in the place of the inputs behind the first `count`, which a module does without."""
+    nodes = list(graph.nodes())
+    for value in reversed(list(graph.inputs())[count:]):
+        none = graph.insertConstant(None)
+        none.node().moveBefore(nodes[0])
+        value.replaceAllUsesWith(none)
+        graph.eraseInput(len(list(graph.inputs())) - 1)
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Without torch's warnings, of sizes that are fixed, and of deprecation."""
+    logger = logging.getLogger("torch._export.non_strict_utils")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _first_line(error: Exception) -> str:

@@ -136,6 +136,9 @@ def test_graphs_that_cant_be_said_are_refused(change: Callable[[Any], Any], mess
         ("y=exp x; v=select y; w=add.out x x v; out=tanh y", [2]),
         ("y=exp x; v=select y; out=tanh y; w=copy_ v x", []),
         ("y=exp x; c=clone y; w=mul_ c; out=tanh y", []),
+        ("p q=chunk x; a=mul_ p; b=mul_ q; out=cat a b", []),
+        ("p q=chunk x; r s=chunk x; a=mul_ p; out=cat a s", [2]),
+        ("p q=chunk x; a=mul_ p; out=cat a x", [1]),
         ("y=exp x; w=dropout_ y; out=tanh y", []),
         ("y=exp x; w=mul_ x; out=tanh y", []),
     ],
@@ -145,11 +148,14 @@ def test_a_write_is_told_where_it_is_read_by_another_name(steps: str, expected: 
     made: list[Step] = []
     needed = {"out"}
     for text in reversed(steps.split("; ")):
-        name, call = text.split("=")
+        names, call = text.split("=")
+        makes = names.split()
         operation, *reads = call.split()
-        form = {"select": ".int", "slice": ".Tensor", "mul_": ".Tensor"}.get(operation, "" if "." in operation else ".default")
-        made.insert(0, Step(f"aten.{operation}{form}", reads, [name], name in needed))
-        needed.update(reads if name in needed else ())
+        form = {"select": ".int", "chunk": ".default", "slice": ".Tensor", "mul_": ".Tensor"}.get(
+            operation, "" if "." in operation else ".default"
+        )
+        made.insert(0, Step(f"aten.{operation}{form}", reads, makes, not needed.isdisjoint(makes)))
+        needed.update(reads if not needed.isdisjoint(makes) else ())
     assert list(unseen_writes(made, ["out"])) == expected
 
 
