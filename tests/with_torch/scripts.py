@@ -193,7 +193,7 @@ class Shortest(nn.Module):
 
 class Written(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: Any = torch.exp(x)
+        y = torch.exp(x)
         y[:, :, 0] = 0.5
         return torch.tanh(y)
 
