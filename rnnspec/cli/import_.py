@@ -12,7 +12,7 @@ from rnnspec.cli.options import Literal, Precision, parse_literal
 
 SOURCE = (
     "A model of another framework: Keras's .keras, .h5, .hdf5, .json or .weights.h5, an ONNX model; "
-    "or weights alone: PyTorch's .pt or .pth, safetensors, numpy's .npz."
+    "with torch a TorchScript archive; or weights alone: PyTorch's .pt or .pth, safetensors, numpy's .npz."
 )
 OUTPUT = "A folder for model.rnn and weights.safetensors, or a model's file, a .rnnc."
 WEIGHTS = "The weights beside an architecture alone."
@@ -86,5 +86,8 @@ def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
 
 
 def _value(name: str, text: str) -> float | int | str:
+    if "[" in text:
+        # an input's type, which the reader looks at
+        return text
     value: Literal = parse_literal(name, text)
     return text if value is None else value

@@ -83,7 +83,8 @@ def import_model(
     argument  type                  meaning                                                                     default
     --------  --------------------  --------------------------------------------------------------------------  ---------------
     path      path                  Keras's `.keras`, `.h5`, `.json` or `.weights.h5`, ONNX, PyTorch's `.pt`,   required
-                                    safetensors or numpy's `.npz`; the last three are weights alone
+                                    safetensors or numpy's `.npz`; the last three are weights alone, but for
+                                    TorchScript's archives
     dtype     "float32", "float64"  element type of every float input, weight and output                        the file's
     weights   path                  the weights beside an architecture alone                                    none
     cells     dict                  by a class of the file, the `.rnn` file of a cell that takes its place       none

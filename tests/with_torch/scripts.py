@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -281,3 +283,10 @@ def test_an_archive_is_refused_unless_trusted_and_sound(tmp_path: Path) -> None:
     path.write_bytes(file.getvalue())
     with pytest.raises(ImportRefused, match="torch can't load it"):
         import_model(path, inputs={"x": SEQUENCE, "side": "float[batch, 2]"}, trusted=True)
+
+
+def test_the_command_takes_an_archive_and_its_types(tmp_path: Path) -> None:
+    path = saved(torch.jit.script(Stacked().eval()), tmp_path / "net.pt")
+    given = [str(path), "-o", str(tmp_path / "out"), "--trusted", "--input", f"x={SEQUENCE}"]
+    subprocess.run([sys.executable, "-m", "rnnspec", "import", *given], check=True, capture_output=True)
+    assert "input x: float[time, 3]" in (tmp_path / "out" / "model.rnn").read_text()
