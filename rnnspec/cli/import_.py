@@ -12,7 +12,7 @@ from rnnspec.cli.options import Literal, Precision, parse_literal
 
 SOURCE = (
     "A model of another framework: Keras's .keras, .h5, .hdf5, .json or .weights.h5, an ONNX model; "
-    "or weights alone: PyTorch's .pt or .pth, safetensors, numpy's .npz."
+    "with torch a TorchScript archive; or weights alone: PyTorch's .pt or .pth, safetensors, numpy's .npz."
 )
 OUTPUT = "A folder for model.rnn and weights.safetensors, or a model's file, a .rnnc."
 WEIGHTS = "The weights beside an architecture alone."
@@ -22,10 +22,11 @@ CHECK = (
 RUN = "Run the original by its own framework, Keras or ONNX Runtime, which must be installed: a proof as with --check."
 TOLERANCE = "The largest difference for --check and --run.  [default: 2e-5, of float64 1e-9]"
 CELL = "A cell for a class of the file: a .rnn file, with several cells one by `:NAME`; repeatable."
-INPUT = "A value for an input, which is fixed, or of ONNX a size for an axis by its name; repeatable."
+INPUT = "A value for an input, which is fixed; of ONNX a size for an axis by its name, of TorchScript an input's type; repeatable."
 INTO = "A spec that the file's weights are for."
 MAP = "With --into: a layer's name in the file, and its name in the spec; repeatable."
 STATE = "A state of an ONNX graph of one step: its input, and the output that it is after the step; repeatable.  [default: by names]"
+TRUSTED = "Let torch run the code of a TorchScript archive, which is as much to be trusted as any program."
 DTYPE = "The precision to compile for.  [default: the file's]"
 
 
@@ -41,6 +42,7 @@ def import_(
     into: Annotated[Path | None, typer.Option("--into", metavar="SPEC", help=INTO, show_default=False)] = None,
     map: Annotated[list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help=MAP, show_default=False)] = None,
     state: Annotated[list[str] | None, typer.Option("--state", metavar="BEFORE=AFTER", help=STATE, show_default=False)] = None,
+    trusted: Annotated[bool, typer.Option("--trusted", help=TRUSTED)] = False,
     dtype: Annotated[Precision | None, typer.Option("--dtype", help=DTYPE, show_default=False)] = None,
 ) -> None:
     """Import a model of another framework: its layers as a spec, its weights, and what was changed on the way."""
@@ -58,6 +60,7 @@ def import_(
         inputs=given,
         map=_pairs(map, "--map"),
         states=_pairs(state, "--state"),
+        trusted=trusted,
     )
     precision = None if dtype is None else dtype.value
     if into is None:
@@ -90,5 +93,8 @@ def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
 
 
 def _value(name: str, text: str) -> float | int | str:
+    if "[" in text:
+        # an input's type, which the reader looks at
+        return text
     value: Literal = parse_literal(name, text)
     return text if value is None else value

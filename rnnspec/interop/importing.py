@@ -36,12 +36,13 @@ from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
 from rnnspec.interop.torch_files import readers as torch_files
 from rnnspec.interop.torch_programs.reader import ProgramReader
+from rnnspec.interop.torch_programs.scripts import ScriptReader
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from rnnspec.training.proof import Proof, proof_of, prove
 
-READERS: tuple[Reader, ...] = (KERAS, ProgramReader(), *torch_files.READERS, OnnxReader())
+READERS: tuple[Reader, ...] = (KERAS, ProgramReader(), ScriptReader(), *torch_files.READERS, OnnxReader())
 """The formats that are read, in the order in which a file is offered to them."""
 
 MOST_LAYERS = 2000
@@ -78,13 +79,15 @@ def import_model(
     into: Path_ | None = None,
     map: Mapping[str, str] | None = None,
     states: Mapping[str, str] | None = None,
+    trusted: bool = False,
 ) -> Model:
     """The compiled model of another framework's file, with its weights; its inputs and outputs have the file's names and order.
 
     argument  type                  meaning                                                                     default
     --------  --------------------  --------------------------------------------------------------------------  ---------------
     path      path                  Keras's `.keras`, `.h5`, `.json` or `.weights.h5`, ONNX, PyTorch's `.pt`,   required
-                                    safetensors or numpy's `.npz`; the last three are weights alone
+                                    safetensors or numpy's `.npz`; the last three are weights alone, but for
+                                    TorchScript's archives
     dtype     "float32", "float64"  element type of every float input, weight and output                        the file's
     weights   path                  the weights beside an architecture alone                                    none
     cells     dict                  by a class of the file, the `.rnn` file of a cell that takes its place       none
@@ -92,10 +95,13 @@ def import_model(
     into      path                  a spec that the weights are for; its model is given, and none is made       none
     map       dict                  with `into`: by a layer's name in the file, the one in the spec              names as they are
     states    dict                  of an ONNX graph of one step: by an input, the output that it is after it   found by names
+    trusted   bool                  whether code of the file may run, by torch: of TorchScript, with torch installed     False
 
     `rnnspec.ImportRefused`, a ValueError, says what has no place in a spec, all at once; a warning,
     `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own. OSError for a file that can't
-    be read. No code in a file is executed, and no framework is needed. `model.source.text` is the spec that was written.
+    be read. No code in a file is executed, and no framework is needed, but for TorchScript: it is refused unless
+    `trusted`, and `inputs` tells the type of each input, as `{"x": "float[batch, time, 3]"}`. `model.source.text` is the spec
+    that was written.
 
     >>> import tempfile
     >>> import rnnspec
@@ -106,7 +112,7 @@ def import_model(
     ()
     <Model Tiny, float32, 393 weights>
     """
-    options = reader_options(path, weights=weights, cells=cells, inputs=inputs, map=map, states=states)
+    options = reader_options(path, weights=weights, cells=cells, inputs=inputs, map=map, states=states, trusted=trusted)
     imported = import_into(path, into, dtype, options) if into is not None else import_file(path, dtype, options)
     for text in imported.dropped:
         warnings.warn(DroppedWarning(f"{os.fspath(path)}: {text}"), stacklevel=2)
@@ -121,11 +127,12 @@ def reader_options(
     inputs: Mapping[str, float | int | str] | None = None,
     map: Mapping[str, str] | None = None,
     states: Mapping[str, str] | None = None,
+    trusted: bool = False,
 ) -> ReaderOptions:
     """What is said beside the file, as readers take it; SpecError for a file of cells that can't be read."""
     names, declarations = own_cells(cells or {})
     beside = None if weights is None else Path(weights)
-    return ReaderOptions(beside, names, declarations, inputs or {}, map or {}, states or {}, os.fspath(path))
+    return ReaderOptions(beside, names, declarations, inputs or {}, map or {}, states or {}, os.fspath(path), trusted)
 
 
 def reader_of(path: Path_) -> Reader:

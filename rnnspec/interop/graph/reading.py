@@ -23,7 +23,7 @@ class ReaderOptions:
     `weights`: a file of weights beside an architecture alone. `cells`: by the names of a file's classes, the names of cells of the
     text `declarations`, which are put in their place. `inputs`: values for inputs that are fixed, by name. `map`: by names in the file,
     those in the model. `states`: by inputs that are states of one step, the outputs that they are after it. `source`: the name under which
-    messages speak of the file.
+    messages speak of the file. `trusted`: whether code of the file may run.
     """
 
     weights: Path | None = None
@@ -33,6 +33,7 @@ class ReaderOptions:
     map: Mapping[str, str] = field(default_factory=dict[str, str])
     states: Mapping[str, str] = field(default_factory=dict[str, str])
     source: str = ""
+    trusted: bool = False
 
 
 class Reader(Protocol):

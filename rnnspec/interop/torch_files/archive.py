@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from zipfile import ZIP_STORED, BadZipFile, LargeZipFile, ZipFile
 
@@ -64,12 +64,23 @@ def stored_members(content: bytes, check: Callable[[list[str]], None] = lambda _
         raise CheckpointError(f"truncated or damaged ({error})") from None
 
 
+SCRIPT_ADVICE = (
+    "and is imported as one: with torch installed and trusted=True, or --trusted, if you trust it as a program that you run; "
+    'of a module in torch, torch.export.save(torch.export.export(module, inputs), "net.pt2") writes a program that is read without'
+)
+"""A sentence's end about an archive of TorchScript."""
+
+
+def is_script(names: Iterable[str]) -> bool:
+    """Whether an archive with these members is one of TorchScript."""
+    return any(name.endswith("/constants.pkl") or "/code/" in name for name in names)
+
+
 def _check_kind(names: list[str]) -> None:
     """CheckpointError for archives of torch that hold code or a graph."""
     advice = "save its weights alone: torch.save(module.state_dict(), path)"
-    if any(name.endswith(("/constants.pkl", "/code/__torch__.py")) or "/code/" in name for name in names):
-        program = 'of a module in torch, torch.export.save(torch.export.export(module, inputs), "net.pt2") writes a program that is read'
-        raise CheckpointError(f"a TorchScript archive, which is code, not weights; {advice}; {program}")
+    if is_script(names):
+        raise CheckpointError(f"a TorchScript archive, which is code, not weights; {advice}; {SCRIPT_ADVICE}")
     if any(name.endswith("serialized_exported_program.json") for name in names):
         raise CheckpointError(f"a program of torch.export of a version before 2.9; load it with torch and save it anew, or {advice}")
 

@@ -37,7 +37,7 @@ def argument_of(given: object) -> Argument:
     match kind, value:
         case "as_none", _:
             return None
-        case ("as_tensor", {"name": str(name)}) | ("as_sym_int", {"as_name": str(name)}):
+        case ("as_tensor", {"name": str(name)}) | ("as_sym_int" | "as_sym_bool" | "as_sym_float", {"as_name": str(name)}):
             return Ref(name)
         case "as_sym_int", {"as_int": int(number)}:
             return number

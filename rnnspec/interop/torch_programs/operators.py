@@ -404,7 +404,7 @@ OPERATORS: Mapping[str, Handler] = {
     "aten.concat.default": _concatenated,
     "aten.stack.default": _stacked,
     **dict.fromkeys(("aten.split.Tensor", "aten.split.sizes", "aten.split_with_sizes.default"), _split),
-    "aten.chunk.default": _chunks,
+    **dict.fromkeys(("aten.chunk.default", "aten.unsafe_chunk.default"), _chunks),
     "aten.unbind.int": _unbound,
     "aten.flip.default": _flipped,
     "aten.repeat.default": _repeated,

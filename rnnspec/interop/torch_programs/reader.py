@@ -21,6 +21,7 @@ from rnnspec.interop.torch_files.archive import CheckpointError
 from rnnspec.interop.torch_programs.archive import SCALAR_TYPES, Program, read_program
 from rnnspec.interop.torch_programs.calls import OPSET, Call, Nodes, Ref, argument_of
 from rnnspec.interop.torch_programs.operators import OPERATORS
+from rnnspec.interop.torch_programs.writes import Step, unseen_writes
 
 MOST_CALLS = 20_000
 
@@ -109,20 +110,29 @@ class _Reading:
         calls = cast("list[dict[str, Any]]", self.json["nodes"])
         if len(calls) > MOST_CALLS:
             raise ValueError(f"more than {MOST_CALLS:,} calls")
-        needed = set(outputs)
-        kept: list[tuple[dict[str, Any], list[str]]] = []
-        for call in reversed(calls):
-            made = [each for output in call["outputs"] for each in _made(output)]
-            if not needed.isdisjoint(made):
-                kept.append((call, made))
-                needed.update(each for argument in call["inputs"] for each in _read(argument["arg"]))
-        for call, made in reversed(kept):
-            self._call(call, made)
+        steps = self._steps(calls, outputs)
+        for place in unseen_writes(steps, outputs):
+            reason = "it writes into a tensor that is read by another name behind it: write this as a new tensor"
+            self.findings.add(_place(calls[place], steps[place].makes), "", reason)
+        for call, step in zip(calls, steps, strict=True):
+            if step.needed:
+                self._call(call, step.makes)
         for each in outputs:
             if each in self.nodes.names:
                 self.nodes.made.append(Node("Identity", "", f"output {each}", (self.nodes.names[each],), (f"{each}",), {}, OPSET))
         inputs = tuple(SourceInput(each, self._element(each), self._sizes(each)) for each in self.inputs)
         return NodeGraph(name, inputs, tuple(outputs), tuple(self.nodes.made), self.nodes.constants)
+
+    def _steps(self, calls: Sequence[Mapping[str, Any]], outputs: Sequence[str]) -> list[Step]:
+        needed = set(outputs)
+        found: list[Step] = []
+        for call in reversed(calls):
+            made = [each for output in call["outputs"] for each in _made(output)]
+            reads = [each for argument in call["inputs"] for each in _read(argument["arg"])]
+            wanted = not needed.isdisjoint(made)
+            needed.update(reads if wanted else ())
+            found.append(Step(_target(call), reads, made, wanted))
+        return found[::-1]
 
     def _element(self, name: str) -> str:
         kind = int(self.values[name]["dtype"])
@@ -146,8 +156,7 @@ class _Reading:
         return found
 
     def _call(self, call: Mapping[str, Any], made: Sequence[str]) -> None:
-        target = str(call["target"]).removeprefix("torch.ops.")
-        place = f"node {str(call.get('name') or ', '.join(made))[:80]} ({target[:80]})"
+        target, place = _target(call), _place(call, made)
         handler = OPERATORS.get(target)
         if handler is None:
             self.findings.add(place, "", "the language has nothing that says it, or it isn't known here")
@@ -162,6 +171,14 @@ class _Reading:
             return
         results = (found,) if isinstance(found, str) else found
         self.nodes.names |= dict(zip(made, results, strict=False))
+
+
+def _target(call: Mapping[str, Any]) -> str:
+    return str(call["target"]).removeprefix("torch.ops.")
+
+
+def _place(call: Mapping[str, Any], made: Sequence[str]) -> str:
+    return f"node {str(call.get('name') or ', '.join(made))[:80]} ({_target(call)[:80]})"
 
 
 def _made(output: object) -> list[str]:

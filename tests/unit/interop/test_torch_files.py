@@ -16,6 +16,7 @@ from rnnspec.interop.graph.refusals import ImportRefused
 from rnnspec.interop.importing import import_model
 from rnnspec.interop.torch_files.archive import OLD_MAGIC, CheckpointError
 from rnnspec.interop.torch_files.state_dict import read_state_dict, state_dict_of
+from rnnspec.interop.torch_programs import scripts
 from tests.unit.interop.checkpoints import Called, Global, Storage, archive, checkpoint, pickled, tensor
 
 WEIGHTS = {
@@ -248,14 +249,20 @@ def test_other_files_are_named() -> None:
             state_dict_of(content)
 
 
-def test_archives_of_torchscript_are_known_and_refused(tmp_path: Path) -> None:
-    """They begin with the storages, and a refusal of the format alone wouldn't say what to do."""
+def test_archives_of_torchscript_are_known_and_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether they are trusted or not, where torch isn't installed."""
+    monkeypatch.setattr(scripts, "find_spec", lambda _: None)
     path = tmp_path / "net.pt"
     with ZipFile(path, "w") as members:
         for name in ("net/data/0", "net/data.pkl", "net/code/__torch__/net.py", "net/constants.pkl", "net/version"):
             members.writestr(name, b"")
-    with pytest.raises(ImportRefused, match=r"a TorchScript archive, which is code, .*torch\.export\.save"):
-        import_model(path)
+    for trusted in (False, True):
+        with pytest.raises(ImportRefused, match=r"a TorchScript archive, which is code, .*with torch installed.*torch\.export\.save"):
+            import_model(path, trusted=trusted)
+    spec = tmp_path / "net.rnn"
+    spec.write_text("model Net { input x: float[time, 3]  GRU(2) }")
+    with pytest.raises(ImportRefused, match=r"a TorchScript archive, .*save the weights: .*state_dict"):
+        import_model(path, into=spec)
 
 
 def test_damage_anywhere_is_a_value_error(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rnnspec.interop.graph.refusals import Findings, ImportRefused
 from rnnspec.interop.importing import import_model
 from rnnspec.interop.torch_programs.archive import read_program
 from rnnspec.interop.torch_programs.reader import nodes_of
+from rnnspec.interop.torch_programs.writes import Step, unseen_writes
 
 DOUBLE = Path(__file__).parents[2] / "fixtures" / "interop" / "torch_programs" / "double.pt2"
 GRAPH, WEIGHTS = "/models/model.json", "/data/weights/model_weights_config.json"
@@ -93,9 +94,21 @@ def trained(content: Any) -> None:
     arguments["train"]["arg"], arguments["dropout"]["arg"] = {"as_bool": True}, {"as_float": 0.5}
 
 
+def overwritten(content: Any) -> None:
+    """Writes into the first tensor by a view of it, which nothing reads."""
+    first = calls(content)[0]
+    view, written = ({"as_tensor": {"name": name}} for name in ("view", "written"))
+    at = [{"name": "self", "arg": first["outputs"][0]}, *({"name": name, "arg": {"as_int": 0}} for name in ("dim", "index"))]
+    made = {"target": "torch.ops.aten.select.int", "inputs": at, "outputs": [view], "metadata": {}}
+    doubled = [{"name": "self", "arg": view}, {"name": "other", "arg": {"as_int": 2}}]
+    write = {"target": "torch.ops.aten.mul_.Tensor", "inputs": doubled, "outputs": [written], "metadata": {}}
+    calls(content)[1:1] = [made, write]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (overwritten, "node written (aten.mul_.Tensor): it writes into a tensor that is read by another name"),
         (renamed, "node transpose (aten.fft.int): the language has nothing that says it"),
         (renamed, "(mine.own.int): the language has nothing that says it"),
         (itself, "nothing makes its argument transpose"),
@@ -110,6 +123,40 @@ def trained(content: Any) -> None:
 )
 def test_graphs_that_cant_be_said_are_refused(change: Callable[[Any], Any], message: str, tmp_path: Path) -> None:
     assert message in refused(changed(GRAPH, change), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ("y=exp x; z=mul_ y; out=tanh z", []),
+        ("y=exp x; z=mul_ y; out=tanh y", [1]),
+        ("y=exp x; v=select y; w=copy_ v x; out=tanh y", [2]),
+        ("y=exp x; v=select y; u=slice v; w=fill_ u; out=tanh v", [3]),
+        ("y=exp x; v=strange y; w=copy_ v x; out=tanh y", [2]),
+        ("y=exp x; v=select y; w=add.out x x v; out=tanh y", [2]),
+        ("y=exp x; v=select y; out=tanh y; w=copy_ v x", []),
+        ("y=exp x; c=clone y; w=mul_ c; out=tanh y", []),
+        ("p q=chunk x; a=mul_ p; b=mul_ q; out=cat a b", []),
+        ("p q=chunk x; r s=chunk x; a=mul_ p; out=cat a s", [2]),
+        ("p q=chunk x; a=mul_ p; out=cat a x", [1]),
+        ("y=exp x; w=dropout_ y; out=tanh y", []),
+        ("y=exp x; w=mul_ x; out=tanh y", []),
+    ],
+)
+def test_a_write_is_told_where_it_is_read_by_another_name(steps: str, expected: list[int]) -> None:
+    """Nodes have no memory, so that such a read would give the numbers from before the write."""
+    made: list[Step] = []
+    needed = {"out"}
+    for text in reversed(steps.split("; ")):
+        names, call = text.split("=")
+        makes = names.split()
+        operation, *reads = call.split()
+        form = {"select": ".int", "chunk": ".default", "slice": ".Tensor", "mul_": ".Tensor"}.get(
+            operation, "" if "." in operation else ".default"
+        )
+        made.insert(0, Step(f"aten.{operation}{form}", reads, makes, not needed.isdisjoint(makes)))
+        needed.update(reads if not needed.isdisjoint(makes) else ())
+    assert list(unseen_writes(made, ["out"])) == expected
 
 
 def test_texts_of_sizes_are_never_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
