@@ -91,8 +91,9 @@ def import_model(
     states    dict                  of an ONNX graph of one step: by an input, the output that it is after it   found by names
 
     `rnnspec.ImportRefused`, a ValueError, says what has no place in a spec, all at once; a warning,
-    `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own. OSError for a file that can't
-    be read. No code in a file is executed, and no framework is needed. `model.source.text` is the spec that was written.
+    `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own, or what a file of weights
+    alone doesn't tell. OSError for a file that can't be read. No code in a file is executed, and no framework is needed.
+    `model.source.text` is the spec that was written.
 
     >>> import tempfile
     >>> import rnnspec
