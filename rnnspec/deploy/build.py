@@ -30,7 +30,7 @@ from rnnspec.deploy.library import library
 from rnnspec.deploy.package_texts import package_texts
 from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.shared import shared_library
-from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
+from rnnspec.deploy.step_layout import CannotBuild, StepLayout, each_once, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.texts import texts
 from rnnspec.deploy.wasm_link import link_module
@@ -138,7 +138,8 @@ def build(
     >>> sorted(path.name for path in folder.iterdir())
     ['cortex-m4', 'example.c', 'examples', 'include', 'library.properties', 'report.json', 'src', 'tiny-config.cmake', 'tiny.pc']
     """
-    names = [_target(each) for each in dict.fromkeys((DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets)]
+    chosen = (DEFAULT_FOR_PAGES if page else DEFAULT,) if targets is None else targets
+    names, functions = [_target(each) for each in each_once("targets", chosen)], each_once("functions", functions)
     if not names:
         raise CannotBuild("targets: expected one at least")
     if page and not any(BUILD_TARGETS[each].object_format == "Wasm" for each in names if each != ALL_LEVELS):
