@@ -30,7 +30,7 @@ from rnnspec.deploy.library import library
 from rnnspec.deploy.package_texts import package_texts
 from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.shared import shared_library
-from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout, step_problem
+from rnnspec.deploy.step_layout import CannotBuild, StepLayout, each_once, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.target_file import chosen_targets
 from rnnspec.deploy.texts import texts
@@ -149,7 +149,8 @@ def build(
     >>> sorted(path.name for path in folder.iterdir())
     ['cortex-m4', 'example.c', 'examples', 'include', 'library.properties', 'report.json', 'src', 'tiny-config.cmake', 'tiny.pc']
     """
-    chosen = chosen_targets((BROWSER_TARGETS[0] if page else DEFAULT,) if targets is None else targets)
+    wanted = (BROWSER_TARGETS[0] if page else DEFAULT,) if targets is None else targets
+    chosen, functions = chosen_targets(each_once("targets", wanted)), each_once("functions", functions)
     if not chosen:
         raise CannotBuild("targets: expected one at least")
     if page and not any(each.object_format == "Wasm" for each in chosen.values() if each is not None):

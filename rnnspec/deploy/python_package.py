@@ -19,7 +19,7 @@ from rnnspec.contract.target_names import WHEEL_PLATFORMS
 from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.build import new_folder
 from rnnspec.deploy.runtime_copy import copied_modules
-from rnnspec.deploy.step_layout import CannotBuild, identifier
+from rnnspec.deploy.step_layout import CannotBuild, each_once, identifier
 from rnnspec.deploy.wheel import wheel, wheel_name
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver import native
@@ -129,7 +129,7 @@ def build_python(
 
 
 def _targets(names: Sequence[str]) -> tuple[str, ...]:
-    chosen = tuple(dict.fromkeys(names))
+    chosen = each_once("targets", names)
     if not chosen:
         raise CannotBuild("targets: expected one at least")
     for name in chosen:

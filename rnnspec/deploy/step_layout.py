@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rnnspec.contract.signature import EVERY_STEP, InputSignature, Signature
 from rnnspec.frozen import frozen
@@ -31,6 +31,13 @@ MOST_IDS = 2**31
 
 class CannotBuild(ValueError):
     """A model, or an option, of which no library can be made; the message says why."""
+
+
+def each_once(option: str, names: Sequence[str]) -> tuple[str, ...]:
+    """An option's names, each one once; CannotBuild for a text, whose letters are no names."""
+    if isinstance(names, str):
+        raise CannotBuild(f"{option}: expected a list of names, got a text: write [{names!r}]")
+    return tuple(dict.fromkeys(names))
 
 
 @frozen

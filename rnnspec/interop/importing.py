@@ -98,10 +98,10 @@ def import_model(
     trusted   bool                  whether code of the file may run, by torch: of TorchScript, with torch installed     False
 
     `rnnspec.ImportRefused`, a ValueError, says what has no place in a spec, all at once; a warning,
-    `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own. OSError for a file that can't
-    be read. No code in a file is executed, and no framework is needed, but for TorchScript: it is refused unless
-    `trusted`, and `inputs` tells the type of each input, as `{"x": "float[batch, time, 3]"}`. `model.source.text` is the spec
-    that was written.
+    `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own, or what a file of weights
+    alone doesn't tell. OSError for a file that can't be read. No code in a file is executed, and no framework is needed, but for
+    TorchScript: it is refused unless `trusted`, and `inputs` tells the type of each input, as `{"x": "float[batch, time, 3]"}`.
+    `model.source.text` is the spec that was written.
 
     >>> import tempfile
     >>> import rnnspec

@@ -107,6 +107,38 @@ def test_layers_stand_in_keras_order(tmp_path: Path) -> None:
     assert [layer["name"] for layer in config["config"]["layers"]] == ["b", "a", "dense_1", "dense", "dense_2", "last"]
 
 
+def test_no_two_layers_have_one_name(tmp_path: Path) -> None:
+    """None has an input's, or one that is equal when the sign between a block's name and a layer's is another: Keras takes them for one."""
+    config = config_of(
+        """
+        block Encoder(units) { Masking()  GRU(units, return_sequences = true) }
+        model Names {
+            input x: float[time, 3], joined: float[time, 3]
+            a = x      -> Encoder(4)
+            b = joined -> LSTM(3, name = "encoder_gru") -> Dense(2, name = "x")
+            c = [a, a] -> Concatenate() -> GRU(2)
+            output b, c
+        }
+        """,
+        tmp_path,
+    )
+    layers = {layer["name"]: layer["class_name"] for layer in config["config"]["layers"]}
+    assert layers == {
+        "x": "InputLayer",
+        "joined": "InputLayer",
+        "encoder_masking": "Masking",
+        "encoder_gru_2": "GRU",
+        "encoder_gru": "LSTM",
+        "b": "Dense",
+        "joined_2": "Concatenate",
+        "c": "GRU",
+    }
+    assert [place[0] for place in config["config"]["output_layers"]] == ["b", "c"]
+    hidden = 'model Own { input x: float[time, 3]  LSTM(2, name = "x") }'
+    own = config_of(hidden, tmp_path)["config"]
+    assert [layer["name"] for layer in own["layers"]] == ["x", "x_2"] and own["output_layers"] == [["x_2", 0, 0]]
+
+
 def test_the_order_of_layers_of_several_calls_and_outputs() -> None:
     """As `map_graph` of Keras 3.15.1 gives it: a shared layer is as far as its farthest call, an unused input as an output."""
     parents = {

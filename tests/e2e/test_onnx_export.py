@@ -77,6 +77,7 @@ MODELS: dict[str, str] = {
     "shapes": "input x: float[6, 3]\nFlatten() Dense(8, activation = mish) Reshape([4, 2]) Permute([2, 1]) PReLU() Flatten() Dense(3)",
     "functions": SERIES + "Dense(4, activation = bent(k = 3)) GRU(3, activation = bent, return_sequences = true) Activation(sparsemax)",
     "attention": SERIES + "a = LSTM(4, return_sequences = true)\n[a, a] -> Attention(use_causal_mask = true) -> Dense(2)",
+    "last": SERIES + "LSTM(4, return_sequences = true) Last() Dense(2)",
     "merged": SERIES + "a = GRU(4, return_sequences = true)\nb = x -> LSTM(4)\n[a, b] -> Multiply() -> Dense(2)",
 }
 

@@ -11,6 +11,8 @@ import pytest
 
 from rnnspec.interop.importing import import_model
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*skeleton:rnnspec.diagnostics.DroppedWarning")
+
 FOLDER = Path(__file__).parents[1] / "fixtures" / "interop" / "torch"
 CASES: dict[str, dict[str, Any]] = {each["name"]: each for each in json.loads((FOLDER / "cases.json").read_text(encoding="utf-8"))}
 

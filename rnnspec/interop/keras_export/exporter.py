@@ -20,7 +20,7 @@ from rnnspec.interop.graph.refusals import ExportRefused, Findings
 from rnnspec.interop.keras_export.configs import CELLS, KerasConfigs
 from rnnspec.interop.keras_export.order import keras_order
 from rnnspec.interop.keras_export.training import compile_config
-from rnnspec.interop.spec_text.names import is_automatic, snake_case
+from rnnspec.interop.spec_text.names import Names, is_automatic, snake_case
 from rnnspec.signals import deferred
 
 VERSION = "3.15.1"
@@ -71,7 +71,7 @@ class _Exported:
         """By a layer's name the nodes whose tensors each of its calls takes."""
         self._calls: Counter[str] = Counter()
         self._kinds: dict[str, tuple[str, Config]] = {}
-        self._names = _other_names(model.graph)
+        self._names = _keras_names(model.graph)
 
     def config(self) -> dict[str, Any]:
         """The functional model."""
@@ -113,7 +113,7 @@ class _Exported:
 
     def _application(self, application: Application) -> None:
         call = application.call
-        name = self._names.get(application.layer.name, application.layer.name.replace("/", "_"))
+        name = self._names[application.layer.name]
         if not call.name:
             raise InternalError(f"layer {name} has no call")
         place = f"layer {application.layer.name} ({call.name})"
@@ -185,22 +185,31 @@ class _Exported:
                 yield f"{folder}/{path}vars", name, {str(number): self._model.weights[each] for number, each in enumerate(paths)}
 
 
-def _other_names(graph: Graph) -> dict[str, str]:
-    """Names of layers in Keras that aren't those here: of one that gives an output by itself the output's, which Keras takes from it."""
-    taken = {each.name for each in graph.inputs} | {layer.name for layer in graph.layers}
+def _keras_names(graph: Graph) -> dict[str, str]:
+    """By a layer's name the one in Keras, where inputs are layers, too, and no two have the same.
+
+    One that gives an output by itself has the output's, which Keras takes from it.
+    """
+    inputs, layers = {each.name for each in graph.inputs}, {layer.name for layer in graph.layers}
     uses = Counter(application.layer.name for application in graph.applications)
     found: dict[str, str] = {}
+    other: dict[str, str] = {
+        layer.name: layer.name.replace("/", "_") for layer in graph.layers if layer.name in inputs or "/" in layer.name
+    }
     for application in graph.applications:
         name = application.layer.name
         if is_automatic(name, "Concatenate") and any(operand.type.masked for operand in application.operands):
-            found[name] = f"joined{name.removeprefix('concatenate')}"  # Keras joins the masks by an operation of the layer's name
+            other[name] = f"joined{name.removeprefix('concatenate')}"  # Keras joins the masks by an operation of the layer's name
+            layers.discard(name)
     for output in graph.outputs:
         for application in graph.applications:
             first, name = application.results[0], application.layer.name
-            if first.number == output.value.number and uses[name] == 1 and name not in found and output.name not in taken:
+            is_free = output.name not in inputs | layers | set(found.values())
+            if first.number == output.value.number and uses[name] == 1 and name in layers and name not in found and is_free:
                 found[name] = output.name
-                taken.add(output.name)
-    return found
+    kept = {layer.name: layer.name for layer in graph.layers if layer.name not in other and layer.name not in found}
+    names = Names([*inputs, *found.values(), *kept])
+    return {**{name: names.take(wanted) for name, wanted in other.items() if name not in found}, **kept, **found}
 
 
 def _objects(call: Config) -> list[str]:

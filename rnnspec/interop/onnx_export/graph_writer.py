@@ -68,7 +68,7 @@ class GraphWriter:
     def weight(self, name: str, array: Array) -> str:
         """A constant under its own name."""
         own = self.names.new(name)
-        self.constants[own] = np.ascontiguousarray(array)
+        self.constants[own] = np.asarray(array, order="C")  # `ascontiguousarray` would make a number a row
         return own
 
     def constant(self, value: Any, kind: Any = None, hint: str = "constant") -> str:

@@ -19,6 +19,7 @@ _MISSING = (
     "A skeleton: the file has weights by name, and nothing else. Complete what it can't tell:",
     "the order of the layers, branches, activations, dropout, what becomes of the steps (`Last()` for `out[:, -1]`).",
 )
+_DROPPED = "activations, the order of layers and all else that isn't a weight: the file doesn't tell it, the spec is a skeleton to complete"
 _BY_KIND = "The file is sorted by names, so that the order here is a guess, by kinds and widths."
 
 
@@ -65,6 +66,7 @@ def skeleton(name: str, parts: Sequence[Part], notes: Sequence[str], *, ordered:
         tuple(outputs),
         tuple(text for name, text in CELLS.items() if name in used),
         notes=tuple(notes),
+        dropped=(_DROPPED,),
         comment=comment,
         dtype="float64" if wide else "float32",
     )

@@ -268,6 +268,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     made = rnnspec.compile(TINY, seed=1)
     with pytest.raises(CannotBuild, match=r"no target named `cortexm4`; did you mean `cortex-m4`\?"):
         rnnspec.build(made, tmp_path / "out", targets=["cortexm4"])
+    for option in ("targets", "functions"):
+        with pytest.raises(CannotBuild, match=rf"{option}: expected a list of names, got a text: write \['step'\]"):
+            rnnspec.build(made, tmp_path / "out", **{option: "step"})  # pyright: ignore[reportArgumentType]
     with pytest.raises(CannotBuild, match="one at least"):
         rnnspec.build(made, tmp_path / "out", targets=[])
     for name in ("2nd", "int", "a-b", "häuser"):

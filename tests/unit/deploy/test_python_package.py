@@ -229,6 +229,7 @@ def test_what_no_package_can_be_is_refused(tmp_path: Path) -> None:
         "there is no target named `avx2`; there are x86-64-v4, x86-64-v3, x86-64-v2": {"targets": ["avx2"]},
         "target cortex-m4: a package for Python has code for x86-64-v4": {"targets": ["cortex-m4"]},
         "one at least": {"targets": []},
+        r"targets: expected a list of names, got a text: write \['x86-64-v3'\]": {"targets": "x86-64-v3"},
         "expected a name of Python": {"name": "two-words"},
         "`json` is a package that Python or numpy has already": {"name": "json"},
         "release: expected a version": {"release": "new"},

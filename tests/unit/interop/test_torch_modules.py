@@ -11,12 +11,15 @@ import pytest
 import rnnspec
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature, WeightSignature
+from rnnspec.diagnostics import DroppedWarning
 from rnnspec.interop.graph.refusals import Findings, ImportRefused
 from rnnspec.interop.importing import import_model
 from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.torch_files.into import matched
 from rnnspec.interop.torch_files.modules import parts_of
 from tests.unit.interop.checkpoints import checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*skeleton:rnnspec.diagnostics.DroppedWarning")
 
 DRAWN = np.random.default_rng(1)
 
@@ -333,7 +336,8 @@ def test_a_skeleton_reads_well_and_compiles_as_it_stands(tmp_path: Path) -> None
     path = tmp_path / "net.pt"
     weights = {"emb.weight": drawn(9, 3)} | lstm("lstm.", 3, 4) | linear("fc", 4, 2) | linear("other", 7, 2)
     path.write_bytes(checkpoint(weights))
-    model = import_model(path)
+    with pytest.warns(DroppedWarning, match="activations, .* is a skeleton to complete"):
+        model = import_model(path)
     lines = model.source.text.splitlines()
     assert lines[0] == "# A skeleton: the file has weights by name, and nothing else. Complete what it can't tell:"
     body = [line.strip() for line in lines if not line.startswith("#")]
