@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 
 from rnnspec.contract.signature import EVERY_STEP, InputSignature, Signature
 from rnnspec.frozen import frozen
@@ -33,7 +34,10 @@ class CannotBuild(ValueError):
     """A model, or an option, of which no library can be made; the message says why."""
 
 
-def each_once(option: str, names: Sequence[str]) -> tuple[str, ...]:
+Given = TypeVar("Given", bound=Hashable)
+
+
+def each_once(option: str, names: Sequence[Given]) -> tuple[Given, ...]:
     """An option's names, each one once; CannotBuild for a text, whose letters are no names."""
     if isinstance(names, str):
         raise CannotBuild(f"{option}: expected a list of names, got a text: write [{names!r}]")
