@@ -88,6 +88,10 @@ def digest_of(path: Path) -> str | None:
 
 def checkpoints_for(output: Path, every: str | None, keep: int | None, resume: bool) -> ToldCheckpoints | None:
     """What the options ask for; None without any. BadParameter for options that don't fit, or if older checkpoints would be lost."""
+    folder = output.with_name(f"{output.name}.checkpoints")
+    if not resume and checkpoints_in(folder):
+        message = f"`{folder}` has checkpoints of a training that was broken off: add --resume to go on, or remove the folder"
+        raise typer.BadParameter(message, param_hint="'--output'" if every is None else "'--checkpoint'")
     if every is None and not resume:
         if keep is not None:
             raise typer.BadParameter("it is of checkpoints: add --checkpoint every=1", param_hint="'--keep'")
@@ -95,10 +99,6 @@ def checkpoints_for(output: Path, every: str | None, keep: int | None, resume: b
     given = _EVERY.fullmatch("every=1" if every is None else every)
     if given is None:
         raise typer.BadParameter(f"expected every=NUMBER, of epochs from 1, got `{every}`", param_hint="'--checkpoint'")
-    folder = output.with_name(f"{output.name}.checkpoints")
-    if not resume and checkpoints_in(folder):
-        message = f"`{folder}` has checkpoints of a training that was broken off: add --resume to go on, or remove the folder"
-        raise typer.BadParameter(message, param_hint="'--checkpoint'")
     return ToldCheckpoints(folder, int(given[1]), _KEPT if keep is None else keep)
 
 

@@ -126,8 +126,9 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(place: Workpla
 def test_checkpoints_of_a_training_that_was_broken_off_are_not_written_over(place: Workplace) -> None:
     broken_off(place, "full", 3, "--checkpoint", "every=1")
     before = checkpoints(place)
-    said = place.refuses(*TRAIN, "--checkpoint", "every=1")
-    assert "add --resume to go on, or remove the folder" in " ".join(said.split())
+    for words in (("--checkpoint", "every=1"), ()):
+        said = place.refuses(*TRAIN, *words)
+        assert "add --resume to go on, or remove the folder" in " ".join(said.split())
     assert "it is a checkpoint of another model than this one" in place.refuses(*TRAIN, "--resume", "-P", "units=3")
     assert "was begun without --batch-size, and is now with --batch-size 3" in place.refuses(*TRAIN, "--resume", "--batch-size", "3")
     assert checkpoints(place) == before

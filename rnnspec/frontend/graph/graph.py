@@ -134,7 +134,8 @@ class GraphTensor:
 
     `steps`: of a sequence, whose first extent is the time. `ids`: token ids, which have no features.
     `flipped`: a sequence in reversed time order. `source`: the input that it is the content of, as given;
-    else `computed` is the layer that made it. `ended`: the recurrent layer that gave only its last step.
+    else `computed` is the layer that made it. `ended`: the layer that gave one row for a sequence; `one_row`: whether it can't give another
+    for each step, as a recurrent layer can.
     """
 
     shape: tuple[Extent, ...]
@@ -144,6 +145,7 @@ class GraphTensor:
     source: str = ""
     computed: str = ""
     ended: str = ""
+    one_row: bool = False
 
     @property
     def sequence(self) -> bool:

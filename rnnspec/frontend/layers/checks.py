@@ -133,6 +133,9 @@ class ShapeRules:
             return value
         if not value.ended:
             help_, labels = f"write `float[time, {value.shape[-1]}]` if it is a sequence", self.origins.label(operand)
+        elif value.one_row:
+            help_ = "bring it the sequence from before that layer"
+            labels = (Label(self._names.place(value.ended), "gives one row for all steps"),)
         else:
             help_ = "write `return_sequences = true` there for all steps"
             labels = (Label(self._names.place(value.ended), "gives only its last step"),)

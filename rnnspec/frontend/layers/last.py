@@ -29,7 +29,7 @@ class Last(Layer):
 def _check(checks: ShapeRules, name: str, _: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
     width = checks.numbers(call, operand)
     checks.sequence(call, operand)
-    return BuiltLayer(Last(name, width), (operand,), (GraphTensor((width,), computed=name, ended=name),))
+    return BuiltLayer(Last(name, width), (operand,), (GraphTensor((width,), computed=name, ended=name, one_row=True),))
 
 
 def _lower(tools: Tools, layer: Last, operands: Sequence[Flow]) -> tuple[Flow, ...]:

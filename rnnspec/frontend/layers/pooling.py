@@ -131,7 +131,8 @@ def _check_global(checks: ShapeRules, name: str, bindings: Bindings, call: ast.C
     width = checks.numbers(call, operand)
     checks.sequence(call, operand)
     layer = GlobalPooling(name, PoolingKind(call.callee.text), bindings.flag("keepdims"))
-    output = GraphTensor((1, width), StepMask((), 1), computed=name) if layer.keepdims else GraphTensor((width,), computed=name, ended=name)
+    row = GraphTensor((width,), computed=name, ended=name, one_row=True)
+    output = GraphTensor((1, width), StepMask((), 1), computed=name) if layer.keepdims else row
     return BuiltLayer(layer, (operand,), (output,))
 
 
