@@ -441,7 +441,8 @@ class Model(SavedModel):
         assert self._updates is not None
         self._updates.freeze(trainer.frozen)
         if not trainer.trains:
-            warnings.warn(f"model {self.signature.model} has no weights that are trained: its layers are frozen", stacklevel=caller_level())
+            why = ": its layers are frozen" if trainer.frozen else ""
+            warnings.warn(f"model {self.signature.model} has no weights that are trained{why}", stacklevel=caller_level())
         return trainer, self._updates
 
     def _take_configuration(self, chosen: Configuration, missing: str) -> None:

@@ -242,3 +242,16 @@ def test_a_gradient_passes_windows_without_a_real_step() -> None:
     gradient = model.backward(tape, np.ones_like(output)).inputs["x"]
     np.testing.assert_array_equal(gradient.sum(axis=(0, 2)), [0, 0, 0, 3, 0, 0, 0])
     np.testing.assert_array_equal(output[1].sum(axis=-1), [0, 15, 0, 0])
+
+
+@pytest.mark.parametrize("name", ["same", "max-same", "pad", "pad-end", "crop"])
+def test_a_sample_without_a_step_is_the_same_alone(name: str) -> None:
+    """In an array of no steps, whether it has a mask or not, it has no windows, as beside others and with all its steps masked."""
+    model = compiled([{**WINDOWS[name], **CARRY}, {**GRU, "bias_initializer": "ones"}])
+    beside = model.predict([np.zeros((0, 3)), np.ones((5, 3))])[:1]
+    empty = np.zeros((1, 0, 3))
+    alone = [model.predict(empty) for _ in range(3)]
+    told = [model.predict(empty, lengths=[0]), model.predict(empty, mask=np.zeros((1, 0), bool)), model.predict([np.zeros((0, 3))])]
+    masked = model.predict(np.ones((1, 4, 3)), lengths=[0])
+    for found in (*alone, *told, masked):
+        np.testing.assert_array_equal(found, beside)

@@ -279,8 +279,9 @@ class CheckedInputs:
             real = own if real is None else real | own
         for each in index.windows:
             of = reals[each.of]
-            if of is None:
+            if of is None and self._time(self._of_steps(each.of), times, self._lengths(times)):
                 return None
+            of = np.zeros((size, 0), bool) if of is None else of  # without a step there is no window, as for a masked sample
             own = window_mask(of, each.windows, max(value_of(each.length, self._lengths(times)), 0), flip=each.flip)
             real = own if real is None else real | own
         return None if real is None or real.all() else real
