@@ -298,7 +298,9 @@ def check_oracle(
     """The numpy oracle's outputs, and its slope by a complex step, where no kink is near."""
     drawn, weights = tested.drawn, [np.asarray(value, np.float64) for value in tested.weights.values()]
     # A caller's mask that masks nothing is none here: Keras's batch normalization counts 1e-7 steps more with one.
-    given = {name: mask for name, mask in masks.items() if not mask.all()}
+    # A sequence of no steps has a mask all the same: there are no windows over it.
+    given = {name: np.ones(value.shape[:2], bool) for name, value in inputs.items() if value.ndim > 1 and not value.shape[1]}
+    given |= {name: mask for name, mask in masks.items() if not mask.all()}
     with np.errstate(all="ignore"):
         ran = reference.run_graph(drawn.graph, weights, inputs, given, tested.training, carried)
     for place, value in ran.call.updates.items():

@@ -81,7 +81,7 @@ def check_training(drawn: DrawnModel, model: Model, inputs: Mapping[str, Array],
     targets = [random.normal(size=output.shape).astype(output.dtype) for output in found]
     slopes = [2 * (output - target) / output.size for output, target in zip(found, targets, strict=True)]
     gradients = model.backward(tape, slopes if len(slopes) > 1 else slopes[0]).weights
-    if not gradients:
+    if all(name.endswith(UNTRAINED) for name in gradients):
         return
     statistics = {name: value.copy() for name, value in model.weights.items() if name.endswith(UNTRAINED)}
     model.set_weights(weights)
