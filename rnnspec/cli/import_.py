@@ -11,8 +11,8 @@ from rnnspec.cli.console import print_text, say
 from rnnspec.cli.options import Literal, Precision, parse_literal
 
 SOURCE = (
-    "A model of another framework: Keras's .keras, .h5, .hdf5, .json or .weights.h5, an ONNX model; "
-    "with torch a TorchScript archive; or weights alone: PyTorch's .pt or .pth, safetensors, numpy's .npz."
+    "A model of another framework: Keras's .keras, .h5, .hdf5, .json or .weights.h5, an ONNX model; a program of "
+    "torch.export, a .pt2; with torch a TorchScript archive; or weights alone: PyTorch's .pt or .pth, safetensors, numpy's .npz."
 )
 OUTPUT = "A folder for model.rnn and weights.safetensors, or a model's file, a .rnnc."
 WEIGHTS = "The weights beside an architecture alone."
@@ -73,8 +73,8 @@ def import_(
         say(f"left out: {text}")
     proof = None
     if check is not None or run:
-        given_out = importing.run(imported, source, options, tolerance) if check is None else importing.check(imported, *check, tolerance)
-        proof, difference = given_out
+        proven = importing.run(imported, source, options, tolerance) if check is None else importing.check(imported, *check, tolerance)
+        proof, difference = proven
         say(f"the outputs are the original's: they differ by {difference:.3g} at most")
     for path in importing.write(imported, output, proof):
         print_text(f"wrote {path}")

@@ -136,8 +136,8 @@ def stretches(mask: Mask) -> tuple[Int64, Int64]:
 
 
 def window_count(count: Int64, windows: Windows) -> Int64:
-    """The number of windows over so many steps."""
-    return np.maximum(-(-(count - windows.ahead) // windows.stride), 0)
+    """The number of windows over so many steps: over none none, also where windows begin before the first step."""
+    return np.where(count > 0, np.maximum(-(-(count - windows.ahead) // windows.stride), 0), 0)
 
 
 def window_mask(mask: Mask, windows: Windows, time: int, *, flip: bool) -> Mask:
@@ -145,7 +145,7 @@ def window_mask(mask: Mask, windows: Windows, time: int, *, flip: bool) -> Mask:
     mask = mask[:, ::-1] if flip else mask
     first, count = (each[:, None] for each in stretches(mask))
     number = np.arange(time) - first // windows.stride
-    own = (number >= 0) & (number < np.where(count > 0, window_count(count, windows), 0))
+    own = (number >= 0) & (number < window_count(count, windows))
     if np.array_equal(np.count_nonzero(mask, axis=1), count[:, 0]):
         return own
     start = first + number * windows.stride + windows.start - _earlier(count, windows.stride, windows.span if windows.same else 0)

@@ -32,10 +32,7 @@ def progress(console: Console | None = None, *, lines: bool = False, clock: Cloc
 
     `lines`: the lines alone everywhere. `clock` gives seconds.
     """
-    if console is None:
-        from rich.console import Console
-
-        console = Console(highlight=False)
+    console = _console() if console is None else console
     if console.is_jupyter and not lines:
         return NotebookBar(console, clock)
     return ProgressBar(console, clock) if console.is_terminal and not lines else EpochLines(console, clock)
@@ -43,11 +40,13 @@ def progress(console: Console | None = None, *, lines: bool = False, clock: Cloc
 
 def evaluation(console: Console | None = None, *, lines: bool = False, clock: Clock = time.perf_counter) -> Callback:
     """What shows an evaluation; arguments as for `progress`."""
-    if console is None:
-        from rich.console import Console
+    return Evaluation(_console() if console is None else console, lines=lines, clock=clock)
 
-        console = Console(highlight=False)
-    return Evaluation(console, lines=lines, clock=clock)
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
 
 
 class Shown(Callback):
@@ -134,7 +133,6 @@ class Evaluation(Callback):
     def __init__(self, console: Console, *, lines: bool = False, clock: Clock = time.perf_counter) -> None:
         self._console = console
         self._bar = None if lines or not console.is_terminal or console.is_jupyter else _bar(console, clock)
-        self._clock = clock
         self._pace = Pace(clock)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:

@@ -255,3 +255,14 @@ def test_a_sample_without_a_step_is_the_same_alone(name: str) -> None:
     masked = model.predict(np.ones((1, 4, 3)), lengths=[0])
     for found in (*alone, *told, masked):
         np.testing.assert_array_equal(found, beside)
+
+
+def test_targets_of_a_sample_without_a_step() -> None:
+    """It has as many as it has windows: none, though padding makes steps of every other sample's ends."""
+    model = compiled([make("ZeroPadding1D", padding=[2, 0], **CARRY), {**GRU, "return_sequences": True}, make("Dense", units=1)])
+    model.configure(loss="mse")
+    x = [np.zeros((0, 3)), np.ones((4, 3))]
+    assert [len(real) for real in model.predict_classes(x)] == [0, 6]
+    assert np.isfinite(model.evaluate(x, [np.zeros((0, 1)), np.zeros((6, 1))])["loss"])
+    with pytest.raises(ValueError, match="sample 0: expected 0 steps, got 2"):
+        model.evaluate(x, [np.zeros((2, 1)), np.zeros((6, 1))])
