@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from rnnspec.contract.dimensions import Size
+from rnnspec.contract.dimensions import Dim, Size
 from rnnspec.contract.executable import Formula
+from rnnspec.contract.objective import TargetKind
 from rnnspec.contract.signature import Signature
+from rnnspec.contract.update_rule import UpdateRule
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
 from rnnspec.kernel.forward_memory import ForwardMemory
-from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases
+from rnnspec.kernel.nodes import NO_ALIASES, Buffer, BufferAliases
 from rnnspec.kernel.pipeline import KernelPipeline, Kernels
 from rnnspec.kernel.target import Target
 
@@ -79,6 +81,52 @@ class ForwardExport:
 
 
 @frozen
+class TrainedOutput:
+    """An output with a loss in a training step.
+
+    `place`: among the library's outputs. `target`, `loss`, `cotangent`: the kernels' buffers. `width`: of a target's row; `kind`: what
+    its numbers must be, of class numbers below `classes`; `unlabelled`: of a row that doesn't count. `index`: the packing index of a
+    sequence, which has `time` steps, reversed if `flip`. `of_sequences`: the loss has one number for each sample. `weight`: in the sum.
+    """
+
+    place: int
+    target: Buffer
+    loss: Buffer
+    cotangent: Buffer
+    width: int
+    kind: TargetKind
+    classes: int
+    unlabelled: int | None
+    index: int | None
+    time: Dim | None
+    flip: bool
+    of_sequences: bool
+    weight: float
+
+
+@frozen
+class TrainExport:
+    """Training as functions of a library.
+
+    `int32 <prefix>_train_step(weights, optimizer, double learning rate, int32 key, the batch and lengths, inputs as of a forward call, a
+    target for each of `outputs`, double *loss, workspace, bytes)` makes an update; `<prefix>_predict(weights, the same without what is of
+    training..., outputs, workspace, bytes)` is a forward call with these weights. Both give a code, and nothing is changed but with `OK`.
+    `<prefix>_train_bytes`, `<prefix>_predict_bytes`: of their workspaces. `<prefix>_initial_weights(weights)` copies the `weights` floats
+    from place `initial` of the constants; `<prefix>_begin(optimizer)` begins the optimizer's state: an int64 count and the slots of `rule`.
+    `updated`: the buffers with new values of weights, and their first places.
+    """
+
+    predict: ForwardExport
+    record: ForwardExport
+    backward: Kernels
+    outputs: tuple[TrainedOutput, ...]
+    updated: tuple[tuple[Buffer, int], ...]
+    weights: int
+    initial: int
+    rule: UpdateRule
+
+
+@frozen
 class LibraryExport:
     """Functions of a library whose names begin with `prefix`, of one target.
 
@@ -95,12 +143,13 @@ class LibraryExport:
     step: StepExport | None = None
     forward: ForwardExport | None = None
     file: bytes | None = None
+    train: TrainExport | None = None
 
 
 WEIGHTS_HEADER = WEIGHTS_ALIGNMENT = 64
 """The bytes of a weights' file before the constants, and what its address in memory is a multiple of."""
 
-OK, WORKSPACE_TOO_SMALL, BAD_SIZE, BAD_LENGTH, BAD_ID, BAD_WEIGHTS = range(6)
+OK, WORKSPACE_TOO_SMALL, BAD_SIZE, BAD_LENGTH, BAD_ID, BAD_WEIGHTS, BAD_TARGET, BAD_RATE, NOT_FINITE = range(9)
 """What functions of a library give."""
 
 

@@ -24,7 +24,7 @@ from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
 from rnnspec.deploy.built import Built, Layouts, built
 from rnnspec.deploy.checked_batch import batch_file, checked_batch, checked_sizes
-from rnnspec.deploy.forward_layout import forward_layout, in_c, largest
+from rnnspec.deploy.forward_layout import forward_layout, in_c
 from rnnspec.deploy.forward_library import forward_reference
 from rnnspec.deploy.library import library
 from rnnspec.deploy.package_texts import package_texts
@@ -39,6 +39,7 @@ from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
 from rnnspec.frozen import frozen
+from rnnspec.kernel.forward_memory import largest
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile

@@ -11,7 +11,7 @@ from rnnspec.contract.target_names import LEVELS
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.archive import Member
 from rnnspec.deploy.elf_symbols import undefined_symbols
-from rnnspec.deploy.forward_layout import ForwardLayout, largest
+from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.library import Library, library
 from rnnspec.deploy.shared import Parts
 from rnnspec.deploy.step_layout import StepLayout
@@ -19,6 +19,7 @@ from rnnspec.driver.compilation import Compilation
 from rnnspec.frozen import frozen
 from rnnspec.kernel.build_targets import BUILD_TARGETS
 from rnnspec.kernel.count import NOTHING, count
+from rnnspec.kernel.forward_memory import largest
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.target import Target
 

@@ -13,6 +13,7 @@ from rnnspec.backend.llvm_cpu.forward_inputs import is_id
 from rnnspec.backend.llvm_cpu.forward_workspace import pointers_of
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
 from rnnspec.backend.llvm_cpu.module import emit_nests, module_text
+from rnnspec.backend.llvm_cpu.train_exports import emit_train, train_parameters
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.weights_file import check_symbol, constants_behind, emit_check, weights_pointers
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
@@ -51,6 +52,9 @@ def declared(export: LibraryExport, target: Target) -> tuple[Declared, ...]:
         sizes = (size,) * (1 + len(export.forward.lengths))
         pointers = ("ptr",) * (len(pointers_of(export)) + 1)
         found += [Declared(call, (*weights, *sizes, *pointers, size), "i32"), Declared(bytes_, sizes, size)]
+    if export.train is not None:
+        further = train_parameters(export, export.train, target)
+        found += [Declared(name, parameters, result) for name, (parameters, result) in further.items()]
     return tuple(found)
 
 
@@ -61,8 +65,8 @@ def step_symbols(prefix: str) -> tuple[str, str]:
 
 def emit_library(export: LibraryExport, target: Target) -> str:
     """The LLVM text of a library, see `LibraryExport`."""
-    exported = [each for each in (export.step, export.forward) if each is not None]
-    dtype = exported[0].kernels.function.dtype
+    exported = (export.step, export.forward, export.train and export.train.record)
+    dtype = next(each for each in exported if each is not None).kernels.function.dtype
     library = Library()
     vectors = Vectors(FunctionWriter("", ()), target, dtype, library)
     parts: list[str] = []
@@ -73,6 +77,8 @@ def emit_library(export: LibraryExport, target: Target) -> str:
         parts += [_entry(export, vectors, several=several) for several in (False, True)]
     if export.forward is not None:
         parts += emit_forward(export, export.forward, vectors)
+    if export.train is not None:
+        parts += emit_train(export, export.train, vectors)
     first = _constants(export, target) if export.file is None else emit_check(export, target)
     return module_text([first, *merge_functions(parts)], target, dtype, library)
 

@@ -1,0 +1,81 @@
+"""What a library's training has in C: the names of targets and weights, and what of a model's training can't be there."""
+
+from __future__ import annotations
+
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
+from rnnspec.contract.signature import Config, OutputSignature, Signature, weight_ranges
+from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout
+from rnnspec.deploy.step_layout import CannotBuild, Field, identifier, refuse_clashes
+from rnnspec.frozen import frozen
+
+PARAMETERS = ("weights", "optimizer", "learning_rate", "key", "loss")
+"""The names of a training step's parameters that a forward call hasn't."""
+
+
+@frozen
+class TrainLayout:
+    """The C side of training: what it has of a forward call, and `weights` numbers. `outputs`: those that have a loss, with it."""
+
+    forward: ForwardLayout
+    weights: int
+    outputs: tuple[tuple[Field, OutputSignature, Config], ...]
+
+    @property
+    def prefix(self) -> str:
+        """How all names begin."""
+        return self.forward.prefix
+
+
+def train_layout(signature: Signature, prefix: str) -> TrainLayout:
+    """The C side of a model's training by the spec's train section; CannotBuild for what a library can't do, or where names clash."""
+    if problem := train_problem(signature):
+        raise CannotBuild(f"model {signature.model}: train: {problem}")
+    forward = forward_layout(signature, prefix)
+    losses = losses_of(signature)
+    outputs = tuple(
+        (field, output, loss) for field, output, loss in zip(forward.outputs, signature.outputs, losses, strict=True) if loss is not None
+    )
+    targets = (target_name(field) for field, _, _ in outputs)
+    names = (*(each.name for each in (*forward.inputs, *forward.outputs)), *(each.name for each in forward.lengths))
+    refuse_clashes("inputs, outputs and what a training step takes", (*names, *targets, *PARAMETERS))
+    ranges = weight_ranges(signature.weights)
+    return TrainLayout(forward, max((each.stop for each in ranges.values()), default=0), outputs)
+
+
+def target_name(field: Field) -> str:
+    """The parameter with an output's targets."""
+    return f"{field.name}_target"
+
+
+def weight_macro(prefix: str, name: str) -> str:
+    """The macro of a weight's first place among all."""
+    return f"{prefix.upper()}_AT_{identifier(name).upper()}"
+
+
+def losses_of(signature: Signature) -> tuple[Config | None, ...]:
+    """The loss of each output."""
+    loss = signature.train.loss
+    return loss if isinstance(loss, tuple) else (loss,) * len(signature.outputs)
+
+
+def train_problem(signature: Signature) -> str:
+    """The reason why a library can't train a model as Python does; empty if it can."""
+    train = signature.train
+    trained = [weight for weight in signature.weights if weight.trainable]
+    if train.loss is None or train.optimizer is None:
+        return "the spec needs a train section with a loss and an optimizer"
+    if signature.states:
+        return f"stateful layers hand {signature.states[0].name} on from call to call, and a library's step keeps nothing"
+    if named := next((loss.name for loss in losses_of(signature) if loss is not None and loss.name in SEQUENCE_LOSSES), ""):
+        return f"the loss {named} takes whole sequences of labels, which libraries don't"
+    if weight := next((weight for weight in trained if weight.regularizer is not None), None):
+        return f"weight {weight.name} has a regularizer, whose penalty libraries don't add: use weight_decay of the optimizer"
+    if signature.activities:
+        return f"layer {signature.activities[0].name} has an activity regularizer, whose penalty libraries don't add"
+    if weight := next((weight for weight in trained if weight.constraint is not None), None):
+        return f"weight {weight.name} has a constraint, which libraries don't apply"
+    if train.truncate:
+        return "truncate carries states from part to part, and a library's step keeps nothing: train on shorter sequences"
+    if train.class_weight is not None:
+        return "class_weight isn't among what libraries do: leave it out"
+    return ""
