@@ -22,11 +22,10 @@ from rnnspec.contract.target_names import BROWSER_TARGETS, LEVELS
 from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
-from rnnspec.deploy.built import Built, Layouts, built
+from rnnspec.deploy.built import Built, Layouts, built, library_of
 from rnnspec.deploy.checked_batch import batch_file, checked_batch, checked_sizes
 from rnnspec.deploy.forward_layout import forward_layout, in_c
 from rnnspec.deploy.forward_library import forward_reference
-from rnnspec.deploy.library import library
 from rnnspec.deploy.package_texts import package_texts
 from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.shared import shared_library
@@ -34,6 +33,9 @@ from rnnspec.deploy.step_layout import CannotBuild, StepLayout, each_once, ident
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.target_file import chosen_targets
 from rnnspec.deploy.texts import texts
+from rnnspec.deploy.train_layout import train_layout
+from rnnspec.deploy.train_library import train_facts, train_sizes
+from rnnspec.deploy.train_reference import train_check
 from rnnspec.deploy.wasm_link import Linked, link_module
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
@@ -53,7 +55,7 @@ Source: TypeAlias = "Model | str | os.PathLike[str] | bytes"
 
 DEFAULT = "x86-64-v3"
 
-FUNCTIONS = ("step", "forward")
+FUNCTIONS = ("step", "forward", "train")
 """The functions that a library may have, in the order of its header."""
 
 LINKED = ("so",)
@@ -73,6 +75,8 @@ class TargetReport:
     in which matrices are kept. `difference`: between outputs in the files with checks and those of whole weights, the largest one.
     `operations`: the products, sums and elementary functions of a step; None without that. `stack`: the most that the deepest chain of
     calls takes, for WebAssembly, whose linker counts it; None for others, in whose objects LLVM doesn't write it down.
+    `training`: of a training step its `workspace`, and of that the `tape`, as expressions of C; the bytes of the `weights`, of their
+    `gradient` in the workspace and of the `optimizer`'s state; None without that function.
     """
 
     target: str
@@ -86,6 +90,7 @@ class TargetReport:
     difference: float = 0.0
     operations: int | None = None
     stack: int | None = None
+    training: Mapping[str, str | int] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
@@ -99,6 +104,7 @@ class TargetReport:
             "imports": self.imports,
             **kept,
         }
+        report |= {} if self.training is None else {"training": dict(self.training)}
         return report if self.module is None else {**report, "module": self.module}
 
 
@@ -123,7 +129,8 @@ def build(
     targets       sequence of str or path    machines, as `rnnspec build --list-targets` lists them, and    ("x86-64-v3",)
                                              paths of `.toml` files that describe one
     name          str                        how all names in C begin                                       the model's name
-    functions     sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
+    functions     sequence of str            of "step", which streams, "forward", for whole batches, and    "step" if it can
+                                             "train", an update by a batch
     page          bool                       also `page.html`, which runs the first of the targets that     False
                                              is for WebAssembly, ("wasm32-simd",) if none is given
     link          str                        "so": also a shared library of Linux's for each target         none
@@ -133,9 +140,9 @@ def build(
                                              whose content all functions take first
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
-    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a Cortex-M among
-    the targets it is an Arduino library, too; with a step for WebAssembly an npm package: a linked `.wasm`, a module of JavaScript and its
-    types. The same model gives the same bytes.
+    give, `example.c`, `example_forward.c` or `example_train.c`, which compare them, files for CMake and pkg-config, and `report.json`.
+    With a Cortex-M among the targets it is an Arduino library, too; with a step for WebAssembly an npm package: a linked `.wasm`, a module
+    of JavaScript and its types. The same model gives the same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
 
@@ -165,6 +172,8 @@ def build(
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
     layouts = replace(_layouts(compilation, _prefix(name, compilation), functions), weights_file=weights_file)
+    if weights_file and layouts.train is not None:
+        raise CannotBuild("weights_file: training has its weights in memory of the caller's: leave it out, or train among the functions")
     if weights_file and (taken := [each.name for each in (*layouts.first.inputs, *layouts.first.outputs) if each.name == "weights"]):
         raise CannotBuild(f"weights_file: its address is the parameter {taken[0]}, and so is called an input or output of the model")
     if page and layouts.step is None:
@@ -197,8 +206,10 @@ def build(
             (inside / target / f"{layouts.prefix}.wasm").write_bytes(module.content)
         model_name, digest = compilation.signature.model, hashlib.sha256(_model_bytes(saved)).hexdigest()
         workspace = largest(each.workspace for each in made if each.workspace is not None)
-        sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
-        written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes))
+        batches = layouts.forward or (layouts.train and layouts.train.forward)
+        sizes = None if batches is None else checked_sizes(compilation.signature, batches)
+        facts = train_facts(compilation, [each.training for each in made if each.training is not None])
+        written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes, training=facts))
         if not weights_file:  # a sketch has no files
             written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
         if layouts.step is not None and modules:
@@ -226,7 +237,7 @@ def _for_arduino(
     for variant, each in boards:
         own = each.members
         if not variant.usual:
-            passing = library(model, weights, variant.target, step=layouts.step, forward=layouts.forward, storage=storage)
+            passing = library_of(model, weights, layouts, variant.target, storage)
             own = (Member(own[0].name, passing.object_code, passing.symbols),)
         _write_archive(inside / "src" / variant.folder, layouts.prefix, own, bsd=False)
     return arduino_texts(model.signature.model, header, layouts) if boards else {}
@@ -239,7 +250,8 @@ def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> Layou
             raise CannotBuild(no_such_name("function", each, FUNCTIONS))
     wanted = functions or (("forward",) if step_problem(model.signature) else ("step",))
     step = step_layout(model.signature, prefix) if "step" in wanted else None
-    return Layouts(step, forward_layout(model.signature, prefix) if "forward" in wanted else None)
+    train = train_layout(model.signature, model, prefix) if "train" in wanted else None
+    return Layouts(step, forward_layout(model.signature, prefix) if "forward" in wanted else None, train=train)
 
 
 @frozen
@@ -263,6 +275,8 @@ def _checks(model: Compilation, weights: Mapping[str, Array], target: Target, la
         expected = forward_reference(model, weights, target, batch, storage)
         files["check_forward.bin"] = batch_file(batch, forward, expected)
         outputs += expected
+    if (train := layouts.train) is not None:
+        files["check_train.bin"] = train_check(model, weights, target, train)
     return _Checks(files, tuple(outputs))
 
 
@@ -329,7 +343,11 @@ def _report(model: Compilation, layouts: Layouts, made: Built, module: Linked | 
     state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
     constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module.content)
     dtype, stack = model.signature.dtype, None if module is None else module.stack
-    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations, stack=stack)
+    training = (
+        None if layouts.train is None else train_sizes(layouts.train, [each.export.train for each in made.libraries if each.export.train])
+    )
+    report = TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations, stack=stack)
+    return replace(report, training=training)
 
 
 def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:

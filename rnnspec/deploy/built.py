@@ -15,6 +15,7 @@ from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.library import Library, library
 from rnnspec.deploy.shared import Parts
 from rnnspec.deploy.step_layout import StepLayout
+from rnnspec.deploy.train_layout import TrainLayout
 from rnnspec.driver.compilation import Compilation
 from rnnspec.frozen import frozen
 from rnnspec.kernel.build_targets import BUILD_TARGETS
@@ -31,6 +32,7 @@ class Layouts:
     step: StepLayout | None
     forward: ForwardLayout | None
     weights_file: bool = False
+    train: TrainLayout | None = None
 
     @property
     def prefix(self) -> str:
@@ -40,14 +42,17 @@ class Layouts:
     @property
     def first(self) -> StepLayout | ForwardLayout:
         """One of them, for what all have."""
-        layout = self.step or self.forward
+        layout = self.step or self.forward or (self.train and self.train.forward)
         assert layout is not None
         return layout
 
     def named(self, prefix: str) -> Layouts:
         """The same with names that begin otherwise."""
-        step, forward = self.step, self.forward
-        return replace(self, step=step and replace(step, prefix=prefix), forward=forward and replace(forward, prefix=prefix))
+        step, forward, train = self.step, self.forward, self.train
+        training = train and replace(train, forward=replace(train.forward, prefix=prefix))
+        return replace(
+            self, step=step and replace(step, prefix=prefix), forward=forward and replace(forward, prefix=prefix), train=training
+        )
 
 
 @frozen
@@ -93,10 +98,24 @@ class Built:
         return value_of(plus(total.matmul, total.elementwise, *total.elementary.values()), {})
 
     @property
+    def training(self) -> tuple[Dim, Dim] | None:
+        """The bytes of the workspaces of a training step and of its forward call, at most; None without these functions."""
+        found = [each.export.train for each in self.libraries if each.export.train is not None]
+        if not found:
+            return None
+        return largest(each.record.memory.bytes for each in found), largest(each.predict.memory.bytes for each in found)
+
+    @property
     def workspace(self) -> Dim | None:
         """The bytes of a forward call's workspace, at most; None without that function."""
         found = [each.workspace for each in self.libraries if each.workspace is not None]
         return largest(found) if found else None
+
+
+def library_of(model: Compilation, weights: Mapping[str, Array], layouts: Layouts, target: Target, storage: WeightStorage) -> Library:
+    """The library with the functions of some layouts for a target."""
+    step, forward, train, in_file = layouts.step, layouts.forward, layouts.train, layouts.weights_file
+    return library(model, weights, target, step=step, forward=forward, train=train, storage=storage, weights_file=in_file)
 
 
 def built(
@@ -105,15 +124,14 @@ def built(
     """A model's library for a target, or with None for all levels of x86-64; matrices are kept as `storage` says."""
     prefix = layouts.prefix
     if target is not None:
-        parts = layouts.step, layouts.forward
-        made = library(model, weights, target, step=parts[0], forward=parts[1], storage=storage, weights_file=layouts.weights_file)
+        made = library_of(model, weights, layouts, target, storage)
         return Built(name, prefix, (made,), (Member(f"{prefix}.o", made.object_code, made.symbols),))
     libraries: list[Library] = []
     prefixes: dict[int, str] = {}
     for level, its_target in LEVELS.items():
         prefixes[level] = f"{prefix}_v{level}"
         own = layouts.named(prefixes[level])
-        libraries.append(library(model, weights, BUILD_TARGETS[its_target], step=own.step, forward=own.forward, storage=storage))
+        libraries.append(library_of(model, weights, own, BUILD_TARGETS[its_target], storage))
     lowest = libraries[0]
     emitted = model.backend.emit_dispatch(replace(lowest.export, prefix=prefix), prefixes, lowest.target)
     chooser = Member("levels.o", model.backend.assemble(emitted.text, lowest.target), emitted.symbols)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from rnnspec.contract.executable import Scores
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
+from rnnspec.contract.objective import TargetKind
 from rnnspec.contract.signature import Config, OutputSignature, Signature, weight_ranges
 from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout
 from rnnspec.deploy.step_layout import CannotBuild, Field, identifier, refuse_clashes
@@ -13,12 +15,23 @@ PARAMETERS = ("weights", "optimizer", "learning_rate", "key", "loss")
 
 
 @frozen
+class TrainedField:
+    """An output with a loss: its name in C, what its targets must be, and of class numbers the one of rows without a label."""
+
+    field: Field
+    output: OutputSignature
+    kind: TargetKind
+    unlabelled: int | None
+    of_sequences: bool
+
+
+@frozen
 class TrainLayout:
-    """The C side of training: what it has of a forward call, and `weights` numbers. `outputs`: those that have a loss, with it."""
+    """The C side of training: what it has of a forward call, and `weights` numbers. `outputs`: those that have a loss."""
 
     forward: ForwardLayout
     weights: int
-    outputs: tuple[tuple[Field, OutputSignature, Config], ...]
+    outputs: tuple[TrainedField, ...]
 
     @property
     def prefix(self) -> str:
@@ -26,20 +39,21 @@ class TrainLayout:
         return self.forward.prefix
 
 
-def train_layout(signature: Signature, prefix: str) -> TrainLayout:
+def train_layout(signature: Signature, scores: Scores, prefix: str) -> TrainLayout:
     """The C side of a model's training by the spec's train section; CannotBuild for what a library can't do, or where names clash."""
     if problem := train_problem(signature):
         raise CannotBuild(f"model {signature.model}: train: {problem}")
     forward = forward_layout(signature, prefix)
-    losses = losses_of(signature)
-    outputs = tuple(
-        (field, output, loss) for field, output, loss in zip(forward.outputs, signature.outputs, losses, strict=True) if loss is not None
-    )
-    targets = (target_name(field) for field, _, _ in outputs)
+    outputs: list[TrainedField] = []
+    for field, output, loss in zip(forward.outputs, signature.outputs, losses_of(signature), strict=True):
+        if loss is not None:
+            known = scores.equations("loss", loss, output.width)
+            outputs.append(TrainedField(field, output, known.target, known.unlabelled, known.of_sequences))
+    targets = (target_name(each.field) for each in outputs)
     names = (*(each.name for each in (*forward.inputs, *forward.outputs)), *(each.name for each in forward.lengths))
     refuse_clashes("inputs, outputs and what a training step takes", (*names, *targets, *PARAMETERS))
     ranges = weight_ranges(signature.weights)
-    return TrainLayout(forward, max((each.stop for each in ranges.values()), default=0), outputs)
+    return TrainLayout(forward, max((each.stop for each in ranges.values()), default=0), tuple(outputs))
 
 
 def target_name(field: Field) -> str:

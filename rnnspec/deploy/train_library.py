@@ -1,8 +1,8 @@
-"""A model's training as a library does it, and the same training by this machine."""
+"""A model's training as a library does it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rnnspec.backend.protocol import ForwardExport, TrainedOutput, TrainExport
@@ -11,10 +11,12 @@ from rnnspec.contract.objective import Objective, loss_name, target_name
 from rnnspec.contract.signature import OutputSignature, frozen_weights, weight_ranges
 from rnnspec.contract.update_rule import UpdateRule
 from rnnspec.deploy.constants import Constants
+from rnnspec.deploy.forward_layout import in_c
 from rnnspec.deploy.step_layout import CannotBuild
 from rnnspec.deploy.train_layout import TrainLayout
+from rnnspec.deploy.train_texts import TrainFacts
 from rnnspec.driver.compilation import Compilation
-from rnnspec.kernel.forward_memory import index_shape
+from rnnspec.kernel.forward_memory import TAPE, index_shape, largest
 from rnnspec.kernel.nodes import Buffer
 from rnnspec.kernel.train_memory import predict_memory, train_memory
 from rnnspec.runtime.native.executable import Variant
@@ -36,7 +38,7 @@ def train_export(made: Compilation, layout: TrainLayout, constants: Constants) -
     record, backward = (made.kernels(trained_variant(made, name)) for name in ("record", "backward"))
     predict = made.kernels(Variant("forward", False))
     buffers = {buffer.name: buffer for kernels in (record, backward) for buffer in kernels.function.buffers}
-    weights = dict(zip([output.name for output in signature.outputs], _loss_weights(made), strict=True))
+    weights = dict(zip([output.name for output in signature.outputs], loss_weights_of(made), strict=True))
     outputs = tuple(_trained(made, layout, place, buffers, weights) for place in range(len(layout.outputs)))
     counted = [each.index for each in outputs if each.index is not None]
     rows = [BATCH * (1 if each.time is None else each.time) for each in outputs]
@@ -70,7 +72,8 @@ def rule_of(model: Compilation) -> UpdateRule:
         raise CannotBuild(f"model {signature.model}: train: {error}") from None
 
 
-def _loss_weights(model: Compilation) -> tuple[float, ...]:
+def loss_weights_of(model: Compilation) -> tuple[float, ...]:
+    """The weight of each output's loss."""
     given = model.signature.train.loss_weights
     return loss_weights_for([output.name for output in model.signature.outputs], 1.0 if given is None else given)
 
@@ -78,22 +81,21 @@ def _loss_weights(model: Compilation) -> tuple[float, ...]:
 def _trained(
     model: Compilation, layout: TrainLayout, number: int, buffers: Mapping[str, Buffer], weights: Mapping[str, float]
 ) -> TrainedOutput:
-    _, output, loss = layout.outputs[number]
-    known = model.equations("loss", loss, output.width)
-    classes = known.target == "class"
+    each = layout.outputs[number]
+    output = each.output
     return TrainedOutput(
         model.signature.outputs.index(output),
         buffers[f"input.{target_name(output.name)}"],
         buffers[f"output.{loss_name(output.name)}"],
         buffers[f"cotangent.{loss_name(output.name)}"],
-        1 if classes else output.width,
-        known.target,
+        1 if each.kind == "class" else output.width,
+        each.kind,
         output.width,
-        known.unlabelled,
+        each.unlabelled,
         output.index if output.is_sequence else None,
         _time(model, output),
         output.flip,
-        known.of_sequences,
+        each.of_sequences,
         weights[output.name],
     )
 
@@ -102,3 +104,27 @@ def _time(model: Compilation, output: OutputSignature) -> Dim | None:
     if not output.is_sequence or output.index is None:
         return None
     return index_shape(model.signature, output.index).time
+
+
+def train_facts(model: Compilation, workspaces: Sequence[tuple[Dim, Dim]]) -> TrainFacts | None:
+    """What the texts say of a training; `workspaces`: of the step and the forward call, for each target."""
+    if not workspaces:
+        return None
+    step, predict = (largest(each[place] for each in workspaces) for place in (0, 1))
+    return TrainFacts(model.signature, rule_of(model), step, predict)
+
+
+def train_sizes(layout: TrainLayout | None, exports: Iterable[TrainExport | None]) -> Mapping[str, str | int] | None:
+    """The bytes that a training takes, see `TargetReport`; None without one."""
+    made = [each for each in exports if each is not None]
+    if layout is None or not made:
+        return None
+    names, numbers = layout.forward.names, layout.forward.bytes * layout.weights
+    tapes = [next((area.rows for area in each.record.memory.areas if area.key == TAPE), 0) for each in made]
+    return {
+        "workspace": in_c(largest(each.record.memory.bytes for each in made), names),
+        "tape": in_c(largest(tapes), names),
+        "weights": numbers,
+        "gradient": numbers,
+        "optimizer": 8 + numbers * len(made[0].rule.starts),
+    }

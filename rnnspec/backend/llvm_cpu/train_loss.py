@@ -122,11 +122,11 @@ class Losses:
         count = writer.on_stack("i64", "count")
         writer.do(f"store i64 0, ptr {count}")
         with self._rows(each) as (shown, own):
-            with writer.when(writer.assign(f"icmp ne i8 {element_of(writer, 'i8', counted, shown)}, 0")):
+            counts = writer.assign(f"icmp ne i8 {element_of(writer, 'i8', counted, shown)}, 0")
+            with writer.when(counts):
                 so_far = writer.assign(f"load i64, ptr {count}", "n")
-                writer.do(
-                    f"store double {self._wide(element_of(writer, element, found, own))}, ptr {place_of(writer, 'double', losses, so_far)}"
-                )
+                into = place_of(writer, "double", losses, so_far)
+                writer.do(f"store double {self._wide(element_of(writer, element, found, own))}, ptr {into}")
                 writer.do(f"store i64 {writer.add(so_far, 1)}, ptr {count}")
         rows = writer.assign(f"load i64, ptr {count}", "rows")
         mean, factor = self._mean(losses, rows, each.weight)
