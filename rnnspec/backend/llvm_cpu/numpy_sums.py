@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from rnnspec.backend.llvm_cpu.structures import element_of
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
+from rnnspec.backend.templates import render
 
 SUM, SQUARES, NORM = "rnnspec.sum", "rnnspec.squares", "rnnspec.norm"
 
@@ -19,11 +20,19 @@ PIECE = 8192
 CHUNK = 1 << 15
 """The elements of a gradient that one sum of squares is of, `training.optimizer.CHUNK`."""
 
-_BLOCK, _LANES = 128, 8
+_LANES = 8
 
 
-def emit_sum(name: str, element: str, *, squared: bool) -> str:
-    """`double name(values, count)`: the sum of numbers of a type, or of their squares, which are rounded to the type."""
+def emit_sum(name: str, element: str, *, squared: bool) -> list[str]:
+    """`double name(values, count)`: the sum of numbers of a type, or of their squares, which are rounded to the type.
+
+    Halves are added, and halves of them, until there are 128 numbers at most: without recursion, whose stack nobody could count.
+    """
+    return [_block(f"{name}.block", element, squared=squared), render("pairwise_sum.ll.j2", {"name": name, "element": element})]
+
+
+def _block(name: str, element: str, *, squared: bool) -> str:
+    """The sum of a few numbers, or of their squares."""
     writer = FunctionWriter(name, ["ptr %values", "i64 %count"], result="double")
     result = writer.on_stack("double", "sum")
 
@@ -43,8 +52,7 @@ def emit_sum(name: str, element: str, *, squared: bool) -> str:
     with writer.when(writer.assign(f"icmp slt i64 %count, {_LANES}")):
         store(added("-0.0", "0"))
     some = writer.assign(f"icmp sge i64 %count, {_LANES}")
-    few = writer.assign(f"icmp sle i64 %count, {_BLOCK}")
-    with writer.when(writer.assign(f"and i1 {some}, {few}")):
+    with writer.when(some):
         end = writer.assign(f"and i64 %count, {-_LANES}")
         first = [("double", value(str(lane))) for lane in range(_LANES)]
         with writer.carrying_loop(str(_LANES), end, _LANES, first, "block") as (number, sums, following):
@@ -54,12 +62,6 @@ def emit_sum(name: str, element: str, *, squared: bool) -> str:
             pairs = zip(sums[::2], sums[1::2], strict=True)
             sums = [writer.assign(f"fadd double {left}, {right}") for left, right in pairs]
         store(added(sums[0], end))
-    with writer.when(writer.assign(f"icmp sgt i64 %count, {_BLOCK}")):
-        half = writer.assign(f"and i64 {writer.assign('lshr i64 %count, 1')}, {-_LANES}")
-        left = writer.assign(f"call double @{quoted(name)}(ptr %values, i64 {half})")
-        behind = writer.assign(f"getelementptr inbounds {element}, ptr %values, i64 {half}")
-        right = writer.assign(f"call double @{quoted(name)}(ptr {behind}, i64 {writer.subtract('%count', half)})")
-        store(writer.assign(f"fadd double {left}, {right}"))
     return writer.text(writer.assign(f"load double, ptr {result}", "sum"))
 
 

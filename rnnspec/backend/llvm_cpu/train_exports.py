@@ -79,7 +79,7 @@ def emit_train(export: LibraryExport, train: TrainExport, vectors: Vectors) -> l
     # Their inner functions are called otherwise than those of the library's own forward call.
     stepping = replace(export, prefix=f"{export.prefix}.train", outputs=())
     predicting = replace(export, prefix=f"{export.prefix}.predict")
-    parts = [emit_call_windows(), emit_index(), emit_sum(SUM, "double", squared=False)]
+    parts = [emit_call_windows(), emit_index(), *emit_sum(SUM, "double", squared=False)]
     recorded = _Code.of("train.record", train.record.kernels, vectors)
     backward = _Code.of("train.backward", train.backward, vectors)
     inference = _Code.of("train.predict", train.predict.kernels, vectors)

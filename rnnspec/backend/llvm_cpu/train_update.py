@@ -31,7 +31,7 @@ def emit_update_rule(rule: UpdateRule, weights: int, vectors: Vectors) -> list[s
     vectors.library.declarations |= dict.fromkeys(sorted(declarations))
     parts = [render("step_power.ll.j2", {}), run]
     if rule.clipping in ("norm", "global norm"):
-        parts += [emit_sum(SQUARES, vectors.element, squared=True), emit_norm(vectors.element)]
+        parts += [*emit_sum(SQUARES, vectors.element, squared=True), emit_norm(vectors.element)]
     parameters = ["ptr %weights", "ptr %optimizer", "ptr %gradient", "double %rate"]
     writing = _Update(FunctionWriter(UPDATE, parameters), vectors, rule, weights)
     writing.all()
