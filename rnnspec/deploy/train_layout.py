@@ -85,7 +85,7 @@ def train_problem(signature: Signature) -> str:
     if weight := next((weight for weight in trained if weight.regularizer is not None), None):
         return f"weight {weight.name} has a regularizer, whose penalty libraries don't add: use weight_decay of the optimizer"
     if signature.activities:
-        return f"layer {signature.activities[0].name} has an activity regularizer, whose penalty libraries don't add"
+        return "a layer has an activity regularizer, whose penalty libraries don't add"
     if weight := next((weight for weight in trained if weight.constraint is not None), None):
         return f"weight {weight.name} has a constraint, which libraries don't apply"
     if train.truncate:

@@ -78,4 +78,7 @@ def _clipping(optimizer: Optimizer) -> tuple[Clipping, float]:
         "global norm": optimizer.global_clipnorm,
         "value": optimizer.clipvalue,
     }
-    return next(((kind, limit) for kind, limit in settings.items() if limit is not None), ("none", 0.0))
+    for kind, limit in settings.items():
+        if limit is not None:
+            return kind, limit
+    return "none", 0.0
