@@ -42,6 +42,22 @@ def test_files_that_keras_itself_refuses(tmp_path: Path) -> None:
         importing.run(importing.import_file(path, None, options), path, options)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
+def test_convolutions_that_look_at_parts(tmp_path: Path) -> None:
+    import keras
+
+    twice, x = keras.layers.SeparableConv1D(4, 3, padding="same", depth_multiplier=2), keras.Input((30, 4))
+    layers = [keras.layers.DepthwiseConv1D(3, strides=2, depth_multiplier=2), keras.layers.Conv1D(6, 3, groups=2), keras.layers.GRU(5)]
+    flow = twice(twice(x))
+    for layer in layers:
+        flow = layer(flow)
+    keras.Model(x, flow).save(tmp_path / "parts.keras")
+    options = importing.reader_options(tmp_path / "parts.keras")
+    imported = importing.import_file(tmp_path / "parts.keras", None, options)
+    assert importing.run(imported, tmp_path / "parts.keras", options, 2e-5)[1] <= 2e-5
+    assert sum("zeros where a filter doesn't look" in note for note in imported.notes) == 3
+
+
 TORCH = """
 import sys, torch
 from torch import nn
