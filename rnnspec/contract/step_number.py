@@ -56,11 +56,7 @@ RATE, STEPS = StepNumber("rate"), StepNumber("steps")
 
 
 def power(base: float, steps: int) -> float:
-    """`base ** steps` by squaring: products alone, whose bits are the same on every machine, as a C library's `pow` isn't.
-
-    >>> power(0.5, 3)
-    0.125
-    """
+    """`base ** steps` by squaring: products alone, whose bits are the same on every machine, as a C library's `pow` isn't."""
     if isinstance(steps, StepNumber):  # an update's number as data
         return StepNumber("power", value=base)  # pyright: ignore[reportReturnType]
     result = 1.0
