@@ -105,6 +105,21 @@ class TrainedOutput:
 
 
 @frozen
+class GradientExport:
+    """The gradient of whatever the caller makes of a model's outputs, as functions of a library.
+
+    `int32 <prefix>_record(weights, int32 key, the batch and lengths, inputs as of a forward call, outputs, workspace, bytes)` is a call
+    in training; `int32 <prefix>_backward(weights, the batch and lengths, cotangents of all outputs, gradient, the gradients of `inputs`,
+    workspace, bytes)` goes back in the same workspace. `int32 <prefix>_update(weights, optimizer, double learning rate, gradient)` makes
+    an update, and uses the gradient up. `<prefix>_gradient_bytes`: of the workspace.
+    """
+
+    record: ForwardExport
+    backward: Kernels
+    inputs: tuple[int, ...]
+
+
+@frozen
 class TrainExport:
     """Training as functions of a library.
 
@@ -124,6 +139,7 @@ class TrainExport:
     weights: int
     initial: int
     rule: UpdateRule
+    gradient: GradientExport | None = None
 
 
 @frozen

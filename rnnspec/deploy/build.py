@@ -33,7 +33,7 @@ from rnnspec.deploy.step_layout import CannotBuild, StepLayout, each_once, ident
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.target_file import chosen_targets
 from rnnspec.deploy.texts import texts
-from rnnspec.deploy.train_layout import train_layout
+from rnnspec.deploy.train_layout import train_layout, with_gradient
 from rnnspec.deploy.train_library import train_facts, train_sizes
 from rnnspec.deploy.train_reference import train_check
 from rnnspec.deploy.wasm_link import Linked, link_module
@@ -55,7 +55,7 @@ Source: TypeAlias = "Model | str | os.PathLike[str] | bytes"
 
 DEFAULT = "x86-64-v3"
 
-FUNCTIONS = ("step", "forward", "train")
+FUNCTIONS = ("step", "forward", "train", "gradient")
 """The functions that a library may have, in the order of its header."""
 
 LINKED = ("so",)
@@ -129,8 +129,9 @@ def build(
     targets       sequence of str or path    machines, as `rnnspec build --list-targets` lists them, and    ("x86-64-v3",)
                                              paths of `.toml` files that describe one
     name          str                        how all names in C begin                                       the model's name
-    functions     sequence of str            of "step", which streams, "forward", for whole batches, and    "step" if it can
-                                             "train", an update by a batch
+    functions     sequence of str            of "step", which streams, "forward", for whole batches,        "step" if it can
+                                             "train", an update by a batch, and with that "gradient",
+                                             its parts
     page          bool                       also `page.html`, which runs the first of the targets that     False
                                              is for WebAssembly, ("wasm32-simd",) if none is given
     link          str                        "so": also a shared library of Linux's for each target         none
@@ -208,7 +209,7 @@ def build(
         workspace = largest(each.workspace for each in made if each.workspace is not None)
         batches = layouts.forward or (layouts.train and layouts.train.forward)
         sizes = None if batches is None else checked_sizes(compilation.signature, batches)
-        facts = train_facts(compilation, [each.training for each in made if each.training is not None])
+        facts = train_facts(compilation, [own.export.train for each in made for own in each.libraries])
         written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes, training=facts))
         if not weights_file:  # a sketch has no files
             written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
@@ -250,7 +251,10 @@ def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> Layou
             raise CannotBuild(no_such_name("function", each, FUNCTIONS))
     wanted = functions or (("forward",) if step_problem(model.signature) else ("step",))
     step = step_layout(model.signature, prefix) if "step" in wanted else None
+    if "gradient" in wanted and "train" not in wanted:
+        raise CannotBuild("functions: gradient has the parts of train, whose weights and optimizer it goes with: name both")
     train = train_layout(model.signature, model, prefix) if "train" in wanted else None
+    train = with_gradient(train, model.signature) if train is not None and "gradient" in wanted else train
     return Layouts(step, forward_layout(model.signature, prefix) if "forward" in wanted else None, train=train)
 
 

@@ -98,14 +98,6 @@ class Built:
         return value_of(plus(total.matmul, total.elementwise, *total.elementary.values()), {})
 
     @property
-    def training(self) -> tuple[Dim, Dim] | None:
-        """The bytes of the workspaces of a training step and of its forward call, at most; None without these functions."""
-        found = [each.export.train for each in self.libraries if each.export.train is not None]
-        if not found:
-            return None
-        return largest(each.record.memory.bytes for each in found), largest(each.predict.memory.bytes for each in found)
-
-    @property
     def workspace(self) -> Dim | None:
         """The bytes of a forward call's workspace, at most; None without that function."""
         found = [each.workspace for each in self.libraries if each.workspace is not None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rnnspec.contract.executable import Scores
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.objective import TargetKind
@@ -32,6 +34,8 @@ class TrainLayout:
     forward: ForwardLayout
     weights: int
     outputs: tuple[TrainedField, ...]
+    derived: tuple[Field, ...] | None = None
+    """The inputs that a gradient is of, where the library has the parts of an update one by one; None where it hasn't."""
 
     @property
     def prefix(self) -> str:
@@ -54,6 +58,25 @@ def train_layout(signature: Signature, scores: Scores, prefix: str) -> TrainLayo
     refuse_clashes("inputs, outputs and what a training step takes", (*names, *targets, *PARAMETERS))
     ranges = weight_ranges(signature.weights)
     return TrainLayout(forward, max((each.stop for each in ranges.values()), default=0), tuple(outputs))
+
+
+def with_gradient(layout: TrainLayout, signature: Signature) -> TrainLayout:
+    """The same with the parts of an update; CannotBuild for a model whose forward call moves weights, or where names clash."""
+    if signature.updates:
+        moved = f"a recorded call gives {signature.updates[0]} a new value, and what an update does with it only train does"
+        raise CannotBuild(f"model {signature.model}: gradient: {moved}")
+    forward = layout.forward
+    # Where some weights have no gradient, inputs have none either.
+    derived = () if signature.frozen else tuple(each for each in forward.inputs if each.vocabulary is None)
+    gradients = (gradient_name(each) for each in (*forward.outputs, *derived))
+    names = (*(each.name for each in (*forward.inputs, *forward.outputs)), *(each.name for each in forward.lengths))
+    refuse_clashes("inputs, outputs and their gradients", (*names, *gradients, "gradient", *PARAMETERS))
+    return replace(layout, derived=derived)
+
+
+def gradient_name(field: Field) -> str:
+    """The parameter with the gradient of an input or an output."""
+    return f"{field.name}_gradient"
 
 
 def target_name(field: Field) -> str:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from rnnspec.backend.protocol import ForwardExport, TrainedOutput, TrainExport
+from rnnspec.backend.protocol import ForwardExport, GradientExport, TrainedOutput, TrainExport
 from rnnspec.contract.dimensions import BATCH, Dim
 from rnnspec.contract.objective import Objective, loss_name, target_name
 from rnnspec.contract.signature import OutputSignature, frozen_weights, weight_ranges
 from rnnspec.contract.update_rule import UpdateRule
 from rnnspec.deploy.constants import Constants
 from rnnspec.deploy.forward_layout import in_c
-from rnnspec.deploy.step_layout import CannotBuild
+from rnnspec.deploy.step_layout import CannotBuild, Field
 from rnnspec.deploy.train_layout import TrainLayout
 from rnnspec.deploy.train_texts import TrainFacts
 from rnnspec.driver.compilation import Compilation
 from rnnspec.kernel.forward_memory import TAPE, index_shape, largest
 from rnnspec.kernel.nodes import Buffer
-from rnnspec.kernel.train_memory import predict_memory, train_memory
+from rnnspec.kernel.train_memory import gradient_memory, predict_memory, train_memory
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.training.optimizer import Optimizer
 from rnnspec.training.settings import loss_weights_for, make_optimizer
@@ -54,7 +54,16 @@ def train_export(made: Compilation, layout: TrainLayout, constants: Constants) -
         layout.weights,
         constants.flat_place(),
         rule_of(made),
+        None if layout.derived is None else _gradient_export(made, layout.derived),
     )
+
+
+def _gradient_export(made: Compilation, derived: Sequence[Field]) -> GradientExport:
+    wanted = replace(made.trained("record"), objective=())
+    record, backward = made.kernels(wanted), made.kernels(replace(wanted, name="backward"))
+    memory = gradient_memory(record, backward, made.signature, made.machine())
+    names = [each.name for each in made.signature.inputs]
+    return GradientExport(ForwardExport(record, made.signature, memory, {}), backward, tuple(names.index(each.source) for each in derived))
 
 
 def optimizer_of(model: Compilation) -> Optimizer:
@@ -106,12 +115,14 @@ def _time(model: Compilation, output: OutputSignature) -> Dim | None:
     return index_shape(model.signature, output.index).time
 
 
-def train_facts(model: Compilation, workspaces: Sequence[tuple[Dim, Dim]]) -> TrainFacts | None:
-    """What the texts say of a training; `workspaces`: of the step and the forward call, for each target."""
-    if not workspaces:
+def train_facts(model: Compilation, exports: Iterable[TrainExport | None]) -> TrainFacts | None:
+    """What the texts say of a training, from that of each target; None without one."""
+    made = [each for each in exports if each is not None]
+    if not made:
         return None
-    step, predict = (largest(each[place] for each in workspaces) for place in (0, 1))
-    return TrainFacts(model.signature, rule_of(model), step, predict)
+    step, predict = largest(each.record.memory.bytes for each in made), largest(each.predict.memory.bytes for each in made)
+    gradient = largest(each.gradient.record.memory.bytes for each in made if each.gradient is not None)
+    return TrainFacts(model.signature, rule_of(model), step, predict, gradient)
 
 
 def train_sizes(layout: TrainLayout | None, exports: Iterable[TrainExport | None]) -> Mapping[str, str | int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rnnspec.backend.templates import render
 from rnnspec.contract.dimensions import Dim, Size
@@ -10,7 +10,7 @@ from rnnspec.contract.signature import Signature, weight_ranges
 from rnnspec.contract.update_rule import UpdateRule
 from rnnspec.deploy.forward_layout import in_c
 from rnnspec.deploy.forward_texts import CArray, arrays_of, read_text, rows_of, shape_text
-from rnnspec.deploy.train_layout import TrainLayout, target_name, weight_macro
+from rnnspec.deploy.train_layout import TrainLayout, gradient_name, target_name, weight_macro
 from rnnspec.frozen import frozen
 
 CHECKED_UPDATES = 20
@@ -19,12 +19,13 @@ CHECKED_UPDATES = 20
 
 @frozen
 class TrainFacts:
-    """What the texts say of a model's training. `step`, `predict`: bytes of the workspaces on any of the targets."""
+    """What the texts say of a model's training. `step`, `predict`, `gradient`: bytes of the workspaces on any of the targets."""
 
     signature: Signature
     rule: UpdateRule
     step: Dim
     predict: Dim
+    gradient: Dim
 
 
 def train_header(layout: TrainLayout, facts: TrainFacts) -> str:
@@ -63,7 +64,31 @@ def train_header(layout: TrainLayout, facts: TrainFacts) -> str:
         "step_parameters": ", ".join((*taken, *sizes, *inputs, *targets, "double *loss", *memory)),
         "predict_parameters": ", ".join((f"const {element} *weights", *sizes, *inputs, *outputs, *memory)),
     }
-    return render("library_train.h.j2", values)
+    whole = render("library_train.h.j2", values)
+    return whole if layout.derived is None else f"{whole}\n{_gradient_header(layout, facts, inputs, outputs)}"
+
+
+def _gradient_header(layout: TrainLayout, facts: TrainFacts, inputs: Sequence[str], outputs: Sequence[str]) -> str:
+    forward, prefix, element = layout.forward, layout.prefix, layout.forward.element
+    derived = layout.derived or ()
+    cast: Mapping[Size, str] = {size: f"(int64_t)({name})" for size, name in forward.names.items()}
+    sizes, memory = [f"size_t {name}" for name in forward.names.values()], ["void *workspace", "size_t bytes"]
+    weights = f"const {element} *weights"
+    of_outputs = [f"const {element} *{gradient_name(each)}" for each in forward.outputs]
+    of_inputs = [f"{element} *{gradient_name(each)}" for each in derived]
+    gradient = f"{element} *gradient"
+    values: dict[str, object] = {
+        "prefix": prefix,
+        "upper": prefix.upper(),
+        "sizes": ", ".join(forward.names.values()),
+        "size_parameters": ", ".join(sizes),
+        "workspace": in_c(facts.gradient, cast),
+        "of_inputs": f", and of the input{'s' if len(derived) > 1 else ''} {', '.join(each.name for each in derived)}" if derived else "",
+        "record_parameters": ", ".join((weights, "uint32_t key", *sizes, *inputs, *outputs, *memory)),
+        "backward_parameters": ", ".join((weights, *sizes, *of_outputs, gradient, *of_inputs, *memory)),
+        "update_parameters": f"{element} *weights, {prefix}_optimizer *optimizer, double learning_rate, {gradient}",
+    }
+    return render("library_gradient.h.j2", values)
 
 
 def train_example(layout: TrainLayout, checked: Mapping[str, int]) -> str:

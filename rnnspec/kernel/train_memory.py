@@ -13,6 +13,18 @@ from rnnspec.kernel.nodes import Buffer, KernelFunction
 from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
+COUNTS = "counts"
+"""The key of the area with the tokens and steps of each index, two int64, between a recorded call and backward; then the call's sizes."""
+
+
+def gradient_memory(record: Kernels, backward: Kernels, signature: Signature, target: Target) -> ForwardMemory:
+    """The memory of a recorded call of the model itself and of backward, in which what the first one leaves is the second one's."""
+    functions = [record.prepare, record.function, backward.prepare, backward.function]
+    areas = [prepared_area("record", record.prepare, target), prepared_area("backward", backward.prepare, target)]
+    areas.append(Area((COUNTS,), 2 * (len(signature.indices) + len(record.function.distinct)) + 2 + len(signature.inputs), 8))
+    tape = calling_convention(record.function).tape.slots
+    return forward_memory(functions, signature, target, areas=areas, tape=tape)
+
 
 def predict_memory(kernels: Kernels, signature: Signature, target: Target) -> ForwardMemory:
     """The memory of a forward call with weights that it prepares first."""

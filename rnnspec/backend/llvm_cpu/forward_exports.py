@@ -172,10 +172,10 @@ def _forward(export: LibraryExport, forward: ForwardExport, target: Target) -> s
 
 
 @contextmanager
-def checked_call(
+def in_workspace(
     writer: FunctionWriter, export: LibraryExport, forward: ForwardExport, target: Target, result: str
 ) -> Generator[tuple[str, ...]]:
-    """What is done if sizes and workspace are right and the inputs were taken; yields what the call's inner functions take.
+    """What is done if sizes and workspace are right; yields the sizes and the workspace's first address as inner functions take them.
 
     `result`: the address of the code, which is filled in.
     """
@@ -189,8 +189,17 @@ def checked_call(
             address = writer.assign("ptrtoint ptr %workspace to i64", "address")
             aligned = writer.assign(f"and i64 {writer.assign(f'sub i64 0, {address}')}, {target.slot_alignment - 1}")
             base = writer.assign(f"getelementptr inbounds i8, ptr %workspace, i64 {aligned}", "base")
-            passed = (*(f"ptr {pointer}" for pointer in pointers_of(export)), *(f"i64 {size}" for size in sizes), f"ptr {base}")
-            taken = writer.assign(f"call i32 @{quoted(take_name(export))}({', '.join(passed)})", "taken")
-            writer.do(f"store i32 {taken}, ptr {result}")
-            with writer.when(writer.assign(f"icmp eq i32 {taken}, {OK}")):
-                yield passed
+            yield (*(f"i64 {size}" for size in sizes), f"ptr {base}")
+
+
+@contextmanager
+def checked_call(
+    writer: FunctionWriter, export: LibraryExport, forward: ForwardExport, target: Target, result: str
+) -> Generator[tuple[str, ...]]:
+    """What is done if, besides, the inputs were taken; yields what the call's inner functions take."""
+    with in_workspace(writer, export, forward, target, result) as behind:
+        passed = (*(f"ptr {pointer}" for pointer in pointers_of(export)), *behind)
+        taken = writer.assign(f"call i32 @{quoted(take_name(export))}({', '.join(passed)})", "taken")
+        writer.do(f"store i32 {taken}, ptr {result}")
+        with writer.when(writer.assign(f"icmp eq i32 {taken}, {OK}")):
+            yield passed

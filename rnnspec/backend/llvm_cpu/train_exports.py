@@ -6,34 +6,26 @@ changed unless the loss, the gradient and new moving statistics are finite.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from rnnspec.backend.llvm_cpu.call_packing import emit_index
 from rnnspec.backend.llvm_cpu.call_windows import emit_call_windows
-from rnnspec.backend.llvm_cpu.entry import CONSTANTS, emit_entry, symbol
+from rnnspec.backend.llvm_cpu.entry import CONSTANTS
 from rnnspec.backend.llvm_cpu.forward_exports import checked_call, emit_bytes, emit_needed, size_kinds
-from rnnspec.backend.llvm_cpu.forward_indices import make_indices
 from rnnspec.backend.llvm_cpu.forward_inputs import emit_take
-from rnnspec.backend.llvm_cpu.forward_workspace import Workspace, parameters_of, pointers_of, sizes_given
-from rnnspec.backend.llvm_cpu.module import emit_nests
+from rnnspec.backend.llvm_cpu.forward_workspace import parameters_of, pointers_of
+from rnnspec.backend.llvm_cpu.gradient_exports import emit_gradient, gradient_parameters
 from rnnspec.backend.llvm_cpu.numpy_sums import SUM, emit_sum
-from rnnspec.backend.llvm_cpu.size_values import SizeValues
-from rnnspec.backend.llvm_cpu.structures import element_of, place_of
-from rnnspec.backend.llvm_cpu.train_loss import Losses, is_below
-from rnnspec.backend.llvm_cpu.train_update import STATE_BEGIN, UPDATE, double, emit_update_rule, single
+from rnnspec.backend.llvm_cpu.structures import place_of
+from rnnspec.backend.llvm_cpu.train_calls import Code, Place
+from rnnspec.backend.llvm_cpu.train_loss import Losses, all_below, is_below
+from rnnspec.backend.llvm_cpu.train_update import STATE_BEGIN, UPDATE, double, emit_update_rule, is_rate, single
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.backend.protocol import BAD_RATE, BAD_SIZE, NOT_FINITE, OK, ForwardExport, LibraryExport, TrainExport
-from rnnspec.contract.dimensions import Steps, Tokens
-from rnnspec.contract.native_function import Space
 from rnnspec.contract.update_rule import MOST
-from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
-from rnnspec.kernel.calling_convention import calling_convention
-from rnnspec.kernel.forward_memory import TAPE
-from rnnspec.kernel.nodes import Buffer, KernelFunction
-from rnnspec.kernel.pipeline import Kernels
+from rnnspec.kernel.nodes import Buffer
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 
@@ -61,6 +53,7 @@ def train_parameters(export: LibraryExport, train: TrainExport, target: Target) 
     sizes = (size,) * (1 + len(train.record.lengths))
     given, shown = ("ptr",) * len(pointers_of(replace(export, outputs=()))), ("ptr",) * len(export.outputs)
     targets = ("ptr",) * len(train.outputs)
+    further = {} if train.gradient is None else gradient_parameters(export, train.gradient, target)
     return {
         names.step: (("ptr", "ptr", "double", "i32", *sizes, *given, *targets, "ptr", "ptr", size), "i32"),
         names.step_bytes: (sizes, size),
@@ -68,6 +61,7 @@ def train_parameters(export: LibraryExport, train: TrainExport, target: Target) 
         names.predict_bytes: (sizes, size),
         names.initial: (("ptr",), "void"),
         names.begin: (("ptr",), "void"),
+        **further,
     }
 
 
@@ -80,9 +74,9 @@ def emit_train(export: LibraryExport, train: TrainExport, vectors: Vectors) -> l
     stepping = replace(export, prefix=f"{export.prefix}.train", outputs=())
     predicting = replace(export, prefix=f"{export.prefix}.predict")
     parts = [emit_call_windows(), emit_index(), *emit_sum(SUM, "double", squared=False)]
-    recorded = _Code.of("train.record", train.record.kernels, vectors)
-    backward = _Code.of("train.backward", train.backward, vectors)
-    inference = _Code.of("train.predict", train.predict.kernels, vectors)
+    recorded = Code.of("train.record", train.record.kernels, vectors)
+    backward = Code.of("train.backward", train.backward, vectors)
+    inference = Code.of("train.predict", train.predict.kernels, vectors)
     for code in (recorded, backward, inference):
         parts += code.parts
     parts += emit_update_rule(train.rule, train.weights, vectors)
@@ -93,85 +87,9 @@ def emit_train(export: LibraryExport, train: TrainExport, vectors: Vectors) -> l
         _run_predict(predicting, train.predict, inference, vectors),
         _predict(predicting, train.predict, names.predict, vectors.target),
     ]
+    if train.gradient is not None:
+        parts += emit_gradient(export, train, train.gradient, vectors)
     return [*parts, _initial(train, names.initial, vectors), _begin(train, names.begin, vectors)]
-
-
-@frozen(slots=False)
-class _Code:
-    """The functions of some kernels, emitted: their definitions, and how they are called."""
-
-    function: KernelFunction
-    prepare: KernelFunction
-    parts: tuple[str, ...]
-
-    @staticmethod
-    def of(name: str, kernels: Kernels, vectors: Vectors) -> _Code:
-        made = replace(kernels.function, name=name), replace(kernels.prepare, name=f"{name}.prepare")
-        parts: list[str] = []
-        for function in made:
-            nests, calls = emit_nests(function, vectors)
-            parts += [*nests, emit_entry(function, calls, vectors.target, vectors.library, clocks=None, internal=True)]
-        return _Code(*made, tuple(parts))
-
-    def call(self, writer: FunctionWriter, place: _Place, prepared: str) -> None:
-        """Prepares the weights, then runs."""
-        for function in (self.prepare, self.function):
-            arenas = {Space.PREPARED: prepared, **place.arenas}
-            calls = calling_convention(function)
-            pointers = [*map(place.pointer, calls.buffers), *(arenas[space] for space in calls.arenas)]
-            table = writer.on_stack(f"[{max(1, len(pointers))} x ptr]", "table")
-            dims = writer.on_stack(f"[{max(1, len(calls.dims))} x i64]", "dims")
-            for number, pointer in enumerate(pointers):
-                writer.do(f"store ptr {pointer}, ptr {place_of(writer, 'ptr', table, str(number))}")
-            for number, dim in enumerate(calls.dims):
-                writer.do(f"store i64 {place.sizes.of(dim)}, ptr {place_of(writer, 'i64', dims, str(number))}")
-            writer.do(f"call void @{quoted(symbol(function.name))}(ptr {table}, ptr {dims})")
-
-
-@frozen(slots=False)
-class _Place:
-    """Where the buffers of a call are."""
-
-    export: LibraryExport
-    sizes: SizeValues
-    workspace: Workspace
-    looked_up: Mapping[str, str]
-    arenas: Mapping[Space, str]
-    key: str = ""
-
-    @staticmethod
-    def of(writer: FunctionWriter, export: LibraryExport, forward: ForwardExport, target: Target, key: str = "") -> _Place:
-        """Makes the indices."""
-        sizes = sizes_given(writer, forward)
-        workspace = Workspace(writer, sizes, forward.memory, target)
-        counts = {number: writer.on_stack("[2 x i64]", "counts") for number in forward.memory.indices}
-        looked_up = make_indices(writer, sizes, workspace, forward, counts)
-        for number, count in counts.items():
-            for place, size in enumerate((Tokens(number), Steps(number))):
-                sizes.known[size] = element_of(writer, "i64", count, str(place))
-        arenas = {Space.WEIGHT: "%weights", Space.SCRATCH: workspace.scratch, Space.TAPE: str(workspace.find(*TAPE) or "null")}
-        arenas[Space.GRADIENT] = str(workspace.find("gradient") or "null")
-        return _Place(export, sizes, workspace, looked_up, arenas, key)
-
-    def pointer(self, buffer: Buffer) -> str:
-        """The address of a buffer that is passed by itself."""
-        if isinstance(found := self.workspace.find("buffer", buffer.name), str):
-            return found
-        _, _, name = buffer.name.partition(".")
-        match buffer.space:
-            case Space.INPUT:
-                number = [each.name for each in self.export.inputs].index(name)
-                return f"%in.{number}" if self.export.inputs[number].vocabulary is None else self.workspace.of("ids", name)
-            case Space.OUTPUT:
-                return f"%out.{[each.name for each in self.export.outputs].index(name)}"
-            case Space.KEY:
-                return self.key
-            case Space.INDEX if buffer.array is not None:
-                if buffer.name in self.looked_up:
-                    return self.looked_up[buffer.name]
-                return self.workspace.of("index", buffer.array.index, buffer.array.name)
-            case _:
-                raise InternalError(f"a library's training reads or writes {buffer.name}: {buffer.space.value}")
 
 
 def _further(train: TrainExport) -> list[str]:
@@ -186,8 +104,8 @@ class _Step:
 
     export: LibraryExport
     train: TrainExport
-    recorded: _Code
-    backward: _Code
+    recorded: Code
+    backward: Code
     vectors: Vectors
 
     def text(self) -> str:
@@ -197,7 +115,7 @@ class _Step:
         result, key = writer.on_stack("i32", "result"), writer.on_stack("i32", "key")
         writer.do(f"store i32 {OK}, ptr {result}")
         writer.do(f"store i32 %key, ptr {key}")
-        place = _Place.of(writer, self.export, train.record, vectors.target, key)
+        place = Place.of(writer, self.export, train.record, vectors.target, key)
         losses = Losses(writer, vectors, place.sizes, place.workspace, train.outputs)
         losses.take(result)
         with writer.when(writer.assign(f"icmp eq i32 {writer.assign(f'load i32, ptr {result}')}, {OK}")):
@@ -213,19 +131,16 @@ class _Step:
                 writer.do(f"store i32 {OK}, ptr {result}")
         return writer.text(writer.assign(f"load i32, ptr {result}", "result"))
 
-    def _is_finite(self, writer: FunctionWriter, place: _Place, gradient: str, loss: str) -> str:
+    def _is_finite(self, writer: FunctionWriter, place: Place, gradient: str, loss: str) -> str:
         """An i1: whether nothing is NaN, infinite or, of the gradient, so large that an update could make it so."""
         sound = is_below(writer, self.vectors, loss, float("inf"), "double")
         arrays = [(gradient, self.train.weights, MOST)]
         arrays += [(place.pointer(buffer), _numbers(buffer), float("inf")) for buffer, _ in self.train.updated]
         for array, count, limit in arrays:
-            with writer.carrying_loop("0", str(count), 1, [("i1", sound)], "n") as (number, (so_far,), following):
-                below = is_below(writer, self.vectors, element_of(writer, self.vectors.element, array, number), limit)
-                following.append(writer.assign(f"and i1 {so_far}, {below}"))
-            sound = so_far
+            sound = all_below(writer, self.vectors, array, count, limit, sound)
         return sound
 
-    def _apply(self, writer: FunctionWriter, place: _Place, gradient: str, loss: str) -> None:
+    def _apply(self, writer: FunctionWriter, place: Place, gradient: str, loss: str) -> None:
         """Changes the weights, the optimizer's state and the moving statistics, and tells the loss."""
         writer.do(f"call void @{UPDATE}(ptr %weights, ptr %optimizer, ptr {gradient}, double %rate)")
         size = ELEMENT_BYTES[self.vectors.dtype]
@@ -253,9 +168,7 @@ def _train_step(export: LibraryExport, train: TrainExport, name: str, vectors: V
     result = writer.on_stack("i32", "result")
     with checked_call(writer, export, train.record, target, result) as passed:
         writer.do(f"store i32 {BAD_RATE}, ptr {result}")
-        least = writer.assign(f"fcmp {'ogt' if train.rule.positive else 'oge'} double %rate, 0.0")
-        most = writer.assign(f"fcmp olt double %rate, {double(MOST)}")
-        with writer.when(writer.assign(f"and i1 {least}, {most}")):
+        with writer.when(is_rate(writer, train.rule)):
             writer.do(f"store i32 {BAD_SIZE}, ptr {result}")
             with writer.when(writer.assign(f"icmp ne i{target.pointer_bits} %given.0, 0")):
                 called = f"{quoted(f'{export.prefix}.run')}({', '.join((*passed, *_further(train)))})"
@@ -263,9 +176,9 @@ def _train_step(export: LibraryExport, train: TrainExport, name: str, vectors: V
     return writer.text(writer.assign(f"load i32, ptr {result}", "result"))
 
 
-def _run_predict(export: LibraryExport, forward: ForwardExport, code: _Code, vectors: Vectors) -> str:
+def _run_predict(export: LibraryExport, forward: ForwardExport, code: Code, vectors: Vectors) -> str:
     writer = FunctionWriter(f"{export.prefix}.run", [*parameters_of(export, forward), "ptr %base", "ptr %weights"])
-    place = _Place.of(writer, export, forward, vectors.target)
+    place = Place.of(writer, export, forward, vectors.target)
     code.call(writer, place, place.workspace.of("prepared", "predict"))
     return writer.text()
 

@@ -169,3 +169,11 @@ def is_below(writer: FunctionWriter, vectors: Vectors, value: str, limit: float,
     vectors.library.declarations[f"declare {element} @{name}({element})"] = None
     size = writer.assign(f"call {element} @{name}({element} {value})")
     return writer.assign(f"fcmp olt {element} {size}, {double(limit) if element == 'double' else single(limit)}")
+
+
+def all_below(writer: FunctionWriter, vectors: Vectors, array: str, count: int, limit: float, sound: str) -> str:
+    """An i1: `sound`, and whether the sizes of so many numbers are below a limit."""
+    with writer.carrying_loop("0", str(count), 1, [("i1", sound)], "n") as (number, (so_far,), following):
+        below = is_below(writer, vectors, element_of(writer, vectors.element, array, number), limit)
+        following.append(writer.assign(f"and i1 {so_far}, {below}"))
+    return so_far

@@ -13,7 +13,7 @@ from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
 from rnnspec.backend.templates import render
 from rnnspec.contract.step_number import StepNumber
-from rnnspec.contract.update_rule import UpdateRule
+from rnnspec.contract.update_rule import MOST, UpdateRule
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
@@ -36,6 +36,12 @@ def emit_update_rule(rule: UpdateRule, weights: int, vectors: Vectors) -> list[s
     writing = _Update(FunctionWriter(UPDATE, parameters), vectors, rule, weights)
     writing.all()
     return [*parts, writing.writer.text()]
+
+
+def is_rate(writer: FunctionWriter, rule: UpdateRule) -> str:
+    """An i1: whether `%rate` is a learning rate."""
+    least = writer.assign(f"fcmp {'ogt' if rule.positive else 'oge'} double %rate, 0.0")
+    return writer.assign(f"and i1 {least}, {writer.assign(f'fcmp olt double %rate, {double(MOST)}')}")
 
 
 def double(value: float) -> str:

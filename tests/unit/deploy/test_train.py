@@ -17,18 +17,22 @@ import pytest
 
 import rnnspec
 from rnnspec.backend.protocol import BAD_LENGTH, BAD_RATE, BAD_SIZE, BAD_TARGET, NOT_FINITE, OK, WORKSPACE_TOO_SMALL
-from rnnspec.contract.executable import Array
+from rnnspec.contract.executable import Array, CallRequest
 from rnnspec.contract.signature import weight_ranges
+from rnnspec.deploy.constants import flat_weights, on_this_machine
 from rnnspec.deploy.forward_library import PaddedBatch, forward_reference
-from rnnspec.deploy.library import Library, library
+from rnnspec.deploy.library import Library, fitting, library
 from rnnspec.deploy.step_layout import CannotBuild
-from rnnspec.deploy.train_layout import TrainLayout, train_layout
+from rnnspec.deploy.train_layout import TrainLayout, train_layout, with_gradient
 from rnnspec.deploy.train_library import rule_of
 from rnnspec.deploy.train_reference import train_reference
 from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.frozen import frozen
 from rnnspec.kernel.build_targets import BUILD_TARGETS
+from rnnspec.runtime.data.validate import check_inputs
+from rnnspec.runtime.native.executable import NativeExecutable
 from rnnspec.runtime.native.jit import Jit, Loaded
+from rnnspec.training.optimizers import Adam, WeightExtent
 
 NATIVE = {"x86_64": "x86-64-v2", "aarch64": "aarch64"}[compilation_of("model M { input x: float[1]\n Dense(1) }").machine().architecture]
 TARGET = BUILD_TARGETS[NATIVE]
@@ -310,3 +314,98 @@ def test_the_folder_tells_of_training(tmp_path: Path) -> None:
     assert "#define M_NOT_FINITE 8" in header
     with pytest.raises(CannotBuild, match="weights_file: training has its weights in memory of the caller's"):
         rnnspec.build(rnnspec.compile(schedule, seed=2), tmp_path / "other", functions=["train"], weights_file=True)
+
+
+DERIVED = """model M { input word: int[time], g: float[3], s: float[time, 2]
+    w = word -> Embedding(20, 4, mask_zero = true) -> Bidirectional(LSTM(5))
+    u = s -> Masking() -> GRU(3, return_sequences = true)
+    y = [w, g] -> Concatenate() -> Dropout(0.5) -> Dense(2, activation = softmax)
+    output y, u
+    train { loss = [mse, none]  optimizer = Adam(0.01) } }"""
+
+
+def test_the_parts_of_an_update_have_their_bits() -> None:
+    compilation = compilation_of(DERIVED)
+    signature = compilation.signature
+    layout = with_gradient(train_layout(signature, compilation, "m"), signature)
+    weights = dict(rnnspec.compile(DERIVED, seed=3).weights)
+    made = library(compilation, weights, TARGET, train=layout)
+    called = Called(layout, compilation, made, Jit().load(made.object_code, made.symbols))
+    random = np.random.default_rng(0)
+    word, g, s = random.integers(0, 20, (3, 6)).astype(np.int32), random.normal(size=(3, 3)), random.normal(size=(3, 6, 2))
+    given = {"word": word, "g": g.astype(np.float32), "s": s.astype(np.float32)}
+    d_y, d_u = random.normal(size=(3, 2)).astype(np.float32), random.normal(size=(3, 6, 3)).astype(np.float32)
+    lengths = np.array([6, 4, 0], np.int32)
+
+    host = on_this_machine(compilation, fitting(TARGET, 4))
+    executable = NativeExecutable(host.signature, host.native, host.print)
+    executable.threads.number = 1
+    batch = check_inputs(signature, given, None, {"word": lengths}).batch()
+    flat = flat_weights(host, weights)
+    expected, tape = executable.record(CallRequest(batch.inputs, batch.indices, flat, 1, training=True, key=9))
+    right, of_inputs = executable.backward(tape, [d_y, d_u], flat, 1, input_gradients=True)
+
+    needed = called.needed("gradient_bytes", 3, 6)
+    memory, own = np.zeros(needed, np.uint8), called.weights()
+    y, u, gradient = np.zeros((3, 2), np.float32), np.zeros((3, 6, 3), np.float32), np.full(layout.weights, np.nan, np.float32)
+    d_g, d_s = np.zeros((3, 3), np.float32), np.zeros((3, 6, 2), np.float32)
+    pointers, sizes = ctypes.c_void_p, [ctypes.c_size_t] * 2
+    record = called.function("record", ctypes.c_int32, pointers, ctypes.c_uint32, *sizes, *[pointers] * 10, ctypes.c_size_t)
+    arrays = (given["word"], lengths, None, given["g"], given["s"], None, None, y, u, memory)
+    addresses = [None if array is None else array.ctypes.data for array in arrays]
+    assert record(own.ctypes.data, 9, 3, 6, *addresses, needed - 1) == WORKSPACE_TOO_SMALL
+    assert record(own.ctypes.data, 9, 3, 6, *addresses, needed) == OK
+    assert [y.tobytes(), u.tobytes()] == [array.tobytes() for array in expected]
+    backward = called.function("backward", ctypes.c_int32, pointers, *sizes, *[pointers] * 6, ctypes.c_size_t)
+    addresses = [array.ctypes.data for array in (d_y, d_u, gradient, d_g, d_s, memory)]
+    assert backward(own.ctypes.data, 3, 5, *addresses, needed) == BAD_SIZE
+    assert np.isnan(gradient).all()
+    assert backward(own.ctypes.data, 3, 6, *addresses, needed) == OK
+    assert gradient.tobytes() == right.tobytes()
+    assert [d_g.tobytes(), d_s.tobytes()] == [of_inputs["g"].tobytes(), of_inputs["s"].tobytes()]
+
+    optimizer = Adam(0.01)
+    optimizer.bind([WeightExtent(0, layout.weights)], np.dtype(np.float32))
+    updated = flat.copy()
+    optimizer.step(updated, right.copy())
+    state = called.begun()
+    update = called.function("update", ctypes.c_int32, pointers, pointers, ctypes.c_double, pointers)
+    assert update(own.ctypes.data, state.ctypes.data, -1.0, gradient.ctypes.data) == BAD_RATE
+    gradient[3] = np.inf
+    assert update(own.ctypes.data, state.ctypes.data, 0.01, gradient.ctypes.data) == NOT_FINITE
+    assert own.tobytes() == flat.tobytes()
+    gradient[3] = right[3]
+    assert update(own.ctypes.data, state.ctypes.data, 0.01, gradient.ctypes.data) == OK
+    assert own.tobytes() == updated.tobytes()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler; CI has one")
+def test_the_header_of_the_parts_is_one_of_c(tmp_path: Path) -> None:
+    functions = ["train", "gradient", "step", "forward"]
+    spec = "model M { input x: float[time, 3]\n LSTM(4)\n Dense(1)\n train { loss = mse  optimizer = SGD() } }"
+    rnnspec.build(rnnspec.compile(spec, seed=2), tmp_path / "net", targets=[NATIVE], functions=functions)
+    for language in ("c", "c++"):
+        command = ["cc", "-x", language, "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "include/m.h"]
+        subprocess.run(command, cwd=tmp_path / "net", check=True)
+    header = (tmp_path / "net" / "include" / "m.h").read_text()
+    assert "m_backward(const float *weights, size_t batch, size_t time, const float *dense_gradient, float *gradient, float *x_g" in header
+
+
+def test_parts_that_a_library_has_not_are_refused() -> None:
+    normed = "model M { input x: float[3]\n BatchNormalization()\n Dense(1)\n train { loss = mse  optimizer = SGD() } }"
+    compilation = compilation_of(normed)
+    with pytest.raises(CannotBuild, match="a recorded call gives batch_normalization/moving_mean a new value"):
+        with_gradient(train_layout(compilation.signature, compilation, "m"), compilation.signature)
+    with pytest.raises(CannotBuild, match="functions: gradient has the parts of train"):
+        rnnspec.build(rnnspec.compile(normed, seed=1), "nowhere", functions=["gradient"])
+
+
+def test_other_machines_train() -> None:
+    compilation = compilation_of(TRAINED["unlabelled"])
+    weights = dict(rnnspec.compile(TRAINED["unlabelled"], seed=3).weights)
+    layout = with_gradient(train_layout(compilation.signature, compilation, "m"), compilation.signature)
+    for name in ("x86-64-v3-windows", "riscv32"):
+        made = library(compilation, weights, BUILD_TARGETS[name], train=layout)
+        assert made.symbols[:2] == ("m_train_step", "m_train_bytes")
+        assert made.symbols[-4:] == ("m_record", "m_backward", "m_update", "m_gradient_bytes")
+        assert compilation.backend.code_bytes(made.object_code) > 0
