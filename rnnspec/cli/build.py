@@ -21,7 +21,10 @@ TARGET = (
     "A machine to build for, or a .toml file that describes one; repeatable.  "
     f"[default: x86-64-v3; of a page {BROWSER_TARGETS[0]}; with --python all of x86-64]"
 )
-FUNCTIONS = "What the library does: step, forward, train, gradient (beside train), with commas between.  [default: step if the model streams, else forward]"
+FUNCTIONS = (
+    "What the library does, with commas between: step, forward, train, and beside that gradient.  "
+    "[default: step if the model streams, else forward]"
+)
 LINK = "so: also link a shared library, where a linker for the target is installed."
 WEIGHTS_FILE = "Keep the weights in a file beside each library, which its functions take first."
 NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
