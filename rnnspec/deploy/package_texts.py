@@ -15,11 +15,7 @@ from rnnspec.frozen import frozen
 from rnnspec.resources import read_resource
 from rnnspec.version import __version__
 
-_SUMMARIES = {
-    ("step",): "one step at a time",
-    ("forward",): "for whole sequences",
-    ("step", "forward"): "step by step and for whole sequences",
-}
+_SUMMARIES = {"step": "one step at a time", "forward": "for whole sequences", "step forward": "step by step and for whole sequences"}
 
 
 @frozen
@@ -92,7 +88,7 @@ def module_text(layouts: Layouts, model: str, digest: str, targets: Sequence[str
 
 
 def _summary(parts: Sequence[_Part]) -> str:
-    return _SUMMARIES[tuple(part.function for part in parts)]
+    return _SUMMARIES[" ".join(part.function for part in parts)]
 
 
 def _parts(layouts: Layouts) -> list[_Part]:
