@@ -33,7 +33,7 @@ from rnnspec.deploy.step_layout import CannotBuild, StepLayout, each_once, ident
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.target_file import chosen_targets
 from rnnspec.deploy.texts import texts
-from rnnspec.deploy.train_layout import train_layout, with_gradient
+from rnnspec.deploy.train_layout import check_saved_training, train_layout, with_gradient
 from rnnspec.deploy.train_library import train_facts, train_sizes
 from rnnspec.deploy.train_reference import train_check
 from rnnspec.deploy.wasm_link import Linked, link_module
@@ -172,6 +172,10 @@ def build(
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
     layouts = replace(_layouts(compilation, _prefix(name, compilation), functions), weights_file=weights_file)
+    if layouts.train is not None:
+        check_saved_training(compilation.signature.model, saved.training)
+    if weights is not None and layouts.step is layouts.forward is None:
+        raise CannotBuild("weights: training has whole weights: leave it out, or name step or forward among the functions, too")
     if weights_file and layouts.train is not None:
         raise CannotBuild("weights_file: training has its weights in memory of the caller's: leave it out, or train among the functions")
     if weights_file and (taken := [each.name for each in (*layouts.first.inputs, *layouts.first.outputs) if each.name == "weights"]):

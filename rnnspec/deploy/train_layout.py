@@ -11,6 +11,8 @@ from rnnspec.contract.signature import Config, OutputSignature, Signature, weigh
 from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout
 from rnnspec.deploy.step_layout import CannotBuild, Field, identifier, refuse_clashes
 from rnnspec.frozen import frozen
+from rnnspec.runtime.storage import dataclass_json
+from rnnspec.training.saved_training import SavedTraining
 
 PARAMETERS = ("weights", "optimizer", "learning_rate", "key", "loss")
 """The names of a training step's parameters that a forward call hasn't."""
@@ -77,6 +79,17 @@ def with_gradient(layout: TrainLayout, signature: Signature) -> TrainLayout:
 def gradient_name(field: Field) -> str:
     """The parameter with the gradient of an input or an output."""
     return f"{field.name}_gradient"
+
+
+def check_saved_training(model: str, training: bytes) -> None:
+    """CannotBuild for a model that Python has given another training than its spec's; `training`: of its file."""
+    try:
+        saved = dataclass_json.from_json(SavedTraining, training) if training else None
+    except dataclass_json.Unfit as error:
+        raise CannotBuild(f"model {model}: train: its file's state of a training can't be read: {error}") from None
+    if saved is not None and (saved.configuration is not None or saved.frozen is not None):
+        other = "model.configure" if saved.configuration is not None else "trainable"
+        raise CannotBuild(f"model {model}: train: {other} has changed its training, and libraries have that of the spec: change the spec")
 
 
 def target_name(field: Field) -> str:

@@ -409,3 +409,15 @@ def test_other_machines_train() -> None:
         assert made.symbols[:2] == ("m_train_step", "m_train_bytes")
         assert made.symbols[-4:] == ("m_record", "m_backward", "m_update", "m_gradient_bytes")
         assert compilation.backend.code_bytes(made.object_code) > 0
+
+
+def test_a_training_that_python_has_changed_is_refused(tmp_path: Path) -> None:
+    made = rnnspec.compile(TRAINED["adam"], seed=2)
+    made.fit(np.ones((2, 3, 1)), np.ones((2, 1)), verbose=False)
+    rnnspec.build(made, tmp_path / "net", targets=[NATIVE], functions=["train"])
+    with pytest.raises(CannotBuild, match="weights: training has whole weights"):
+        rnnspec.build(made, tmp_path / "other", functions=["train"], weights="int8")
+    made.configure(loss="mae")
+    with pytest.raises(CannotBuild, match=r"model.configure has changed its training, and libraries have that of the spec"):
+        rnnspec.build(made, tmp_path / "other", functions=["train"])
+    assert not (tmp_path / "other").exists()
