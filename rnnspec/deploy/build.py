@@ -275,7 +275,7 @@ def _difference(given: _Checks, expected: _Checks) -> float:
 
 def _kind_of_library(link: str, chosen: Mapping[str, Target | None]) -> LinkKind | None:
     """The kind of linked library, None for none; CannotBuild for one that there isn't, or that a target can't have."""
-    kind = next((each for each in KINDS if each == link), None)
+    kind = cast("LinkKind", link) if link in KINDS else None
     if link and kind is None:
         raise CannotBuild(no_such_name("kind of linked library", link, KINDS))
     for target in chosen.values():
