@@ -80,7 +80,8 @@ def stack_bytes(assembly: str, target: Target, roots: Collection[str]) -> int:
 
 def _bodies(assembly: str) -> Iterator[tuple[str, list[str]]]:
     """The lines of each function, by the last label before them that isn't the assembler's own."""
-    name, lines = "", None
+    name = ""
+    lines: list[str] | None = None
     for line in assembly.splitlines():
         if lines is None:
             label = _LABEL.match(line)
