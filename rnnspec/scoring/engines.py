@@ -1,0 +1,190 @@
+"""Who scores partitions: this process, or the workers of Dask or of Ray, which do those again whose worker has died.
+
+Dask and Ray are loaded for their own runs alone. An engine gives the outcomes as they come, in any order.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import socket
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, assert_never
+
+from rnnspec.contract.thread_count import processors
+from rnnspec.frozen import frozen
+from rnnspec.scoring.partition import Outcome, Partition, score_partition
+
+CONNECT_SECONDS = 10
+"""How long a cluster has to answer."""
+
+DEATHS = 3
+"""How many workers a partition may cost before it is given up."""
+
+
+class EngineName(StrEnum):
+    """Who does the work."""
+
+    local = "local"
+    dask = "dask"
+    ray = "ray"
+
+
+@frozen
+class Engine:
+    """`address`: of a cluster that is there, None for one that is made and taken down; `workers`: of one that is made."""
+
+    name: EngineName
+    address: str | None = None
+    workers: int | None = None
+
+    @property
+    def threads(self) -> int | None:
+        """The threads of a call in a worker: this machine's processors are shared by the workers here; None where others decide."""
+        if self.name is EngineName.local or self.address is not None:
+            return None
+        return max(1, processors() // self.made)
+
+    @property
+    def made(self) -> int:
+        """The number of workers of a cluster that is made."""
+        return self.workers or processors()
+
+    def run(self, partitions: Sequence[Partition]) -> Generator[Outcome]:
+        """The outcomes; ValueError if the engine isn't installed or doesn't answer."""
+        match self.name:
+            case EngineName.local:
+                return (score_partition(each) for each in partitions)
+            case EngineName.dask:
+                return _run_dask(self, partitions)
+            case EngineName.ray:
+                return _run_ray(self, partitions)
+            case _:
+                assert_never(self.name)
+
+    def check(self) -> None:
+        """ValueError if the engine isn't installed or nobody answers under its address, before anything is written."""
+        if self.name is not EngineName.local:
+            _library(self.name, "distributed" if self.name is EngineName.dask else "ray")
+        if self.address is not None:
+            _check_answers(self.name, self.address)
+
+
+def _library(engine: EngineName, module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ValueError(f"--engine {engine}: it isn't installed: pip install 'rnnspec[{engine}]'") from None
+
+
+def _check_answers(engine: EngineName, address: str) -> None:
+    """ValueError if nobody listens at `host:port`, with a scheme in front or without one; another address is the engine's to judge."""
+    host, colon, port = address.rpartition("://")[2].rstrip("/").rpartition(":")
+    if not colon or not port.isdigit():
+        if engine is EngineName.ray and address == "auto":
+            return
+        raise ValueError(f"--address {address}: expected the address of a cluster, host:port")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"--address {address}: nobody answers there: {error}") from None
+
+
+def _given_up(partition: Partition) -> Outcome:
+    return Outcome(partition, problem=f"{partition.source}: each of {DEATHS + 1} workers that scored it has died: is there enough memory?")
+
+
+def _without_rnnspec(engine: EngineName, error: Exception) -> ValueError:
+    return ValueError(f"--engine {engine}: a worker can't load rnnspec: install the same version on all machines ({error})")
+
+
+@contextmanager
+def _quiet(*names: str) -> Generator[None]:
+    """Without the log of a library, whose messages of dying workers and lost connections are no user's."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _dask_client(engine: Engine) -> Generator[Any]:
+    distributed = _library(EngineName.dask, "distributed")
+    if engine.address is not None:
+        try:
+            client = distributed.Client(engine.address, timeout=CONNECT_SECONDS)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ValueError(f"--address {engine.address}: no scheduler of Dask answers there: {error}") from None
+        with client:
+            yield client
+        return
+    with (
+        distributed.LocalCluster(n_workers=engine.made, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def _run_dask(engine: Engine, partitions: Sequence[Partition]) -> Generator[Outcome]:
+    distributed = _library(EngineName.dask, "distributed")
+    config = importlib.import_module("dask").config
+    with _quiet("distributed"), config.set({"distributed.scheduler.allowed-failures": DEATHS}), _dask_client(engine) as client:
+        futures = client.map(score_partition, partitions, pure=False)
+        of_future = dict(zip((future.key for future in futures), partitions, strict=True))
+        for future in distributed.as_completed(futures):
+            try:
+                yield future.result()
+            except distributed.KilledWorker:
+                yield _given_up(of_future[future.key])
+            except (ImportError, AttributeError) as error:
+                raise _without_rnnspec(EngineName.dask, error) from None
+            future.release()
+
+
+@contextmanager
+def _ray_session(engine: Engine) -> Generator[Any]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray = _library(EngineName.ray, "ray")
+    local: dict[str, Any] = {} if engine.address is not None else {"num_cpus": engine.made, "include_dashboard": False}
+    try:
+        ray.init(address=engine.address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
+    except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
+        if engine.address is None:
+            raise
+        raise ValueError(f"--address {engine.address}: no head of Ray answers there: {' '.join(str(error).split())}") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _run_ray(engine: Engine, partitions: Sequence[Partition]) -> Generator[Outcome]:
+    with _ray_session(engine) as ray:
+        score = ray.remote(num_cpus=1, max_retries=DEATHS)(score_partition)
+        waiting = {score.remote(each): each for each in partitions}
+        died = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
+        while waiting:
+            ready: list[Any] = ray.wait([*waiting], num_returns=1)[0]
+            for each in ready:
+                partition = waiting.pop(each)
+                try:
+                    yield ray.get(each)
+                except died:
+                    yield _given_up(partition)
+                except (ImportError, AttributeError) as error:
+                    raise _without_rnnspec(EngineName.ray, error) from None
+
+
+def outcomes(engine: Engine, partitions: Sequence[Partition]) -> Iterator[Outcome]:
+    """The outcomes of all partitions; of none nobody is asked."""
+    if partitions:
+        yield from engine.run(partitions)
