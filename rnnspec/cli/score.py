@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def score(
     from rnnspec.cli.results import print_json
     from rnnspec.datafiles.predictions import check_format
     from rnnspec.scorer import Scorer
-    from rnnspec.scoring.engines import Engine, outcomes
+    from rnnspec.scoring.engines import Engine
     from rnnspec.scoring.folder import ending_for, files_of, plan
     from rnnspec.scoring.partition import How, ModelFile
 
@@ -70,14 +71,15 @@ def score(
     how = How(tuple(given.columns.items()), tuple(ids or ()), given.reading, ending, chosen.threads)
     planned = plan(files, out, file, how, overwrite=overwrite)
     samples, problems = 0, list[str]()
-    for outcome in outcomes(chosen, planned.partitions):
-        if outcome.problem:
-            problems.append(outcome.problem)
-            continue
-        samples += outcome.samples
-        say(f"wrote {outcome.partition.target}")
-        if outcome.not_finite:
-            say(f"warning: {outcome.partition.source}: the predictions of {outcome.not_finite} samples aren't finite")
+    with closing(chosen.run(planned.partitions)) as outcomes:
+        for outcome in outcomes:
+            if outcome.problem:
+                problems.append(outcome.problem)
+                continue
+            samples += outcome.samples
+            say(f"wrote {outcome.partition.target}")
+            if outcome.not_finite:
+                say(f"warning: {outcome.partition.source}: the predictions of {outcome.not_finite} samples aren't finite")
     if problems:
         more = f"\n{len(problems) - SHOWN} other files have faults as well" if len(problems) > SHOWN else ""
         raise ValueError("\n".join(sorted(problems)[:SHOWN]) + more)

@@ -9,7 +9,7 @@ import importlib
 import logging
 import os
 import socket
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, assert_never
@@ -33,6 +33,9 @@ class EngineName(StrEnum):
     ray = "ray"
 
 
+Work = Callable[[Partition], Outcome]
+
+
 @frozen
 class Engine:
     """`address`: of a cluster that is there, None for one that is made and taken down; `workers`: of one that is made."""
@@ -53,15 +56,20 @@ class Engine:
         """The number of workers of a cluster that is made."""
         return self.workers or processors()
 
-    def run(self, partitions: Sequence[Partition]) -> Generator[Outcome]:
-        """The outcomes; ValueError if the engine isn't installed or doesn't answer."""
+    def run(self, partitions: Sequence[Partition], work: Work = score_partition) -> Generator[Outcome]:
+        """The outcomes of all partitions, as they come; of none nobody is asked. Closed early, it takes its cluster down.
+
+        `work`: what is done with each. ValueError if the engine isn't installed or doesn't answer.
+        """
+        if not partitions:
+            return
         match self.name:
             case EngineName.local:
-                return (score_partition(each) for each in partitions)
+                yield from map(work, partitions)
             case EngineName.dask:
-                return _run_dask(self, partitions)
+                yield from _run_dask(self, partitions, work)
             case EngineName.ray:
-                return _run_ray(self, partitions)
+                yield from _run_ray(self, partitions, work)
             case _:
                 assert_never(self.name)
 
@@ -80,17 +88,28 @@ def _library(engine: EngineName, module: str) -> Any:
         raise ValueError(f"--engine {engine}: it isn't installed: pip install 'rnnspec[{engine}]'") from None
 
 
+_GREETINGS = {EngineName.dask: b"", EngineName.ray: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"}
+"""What is said to the head of a cluster for a word of it: a scheduler of Dask speaks first, one of Ray is a server of HTTP/2."""
+
+
 def _check_answers(engine: EngineName, address: str) -> None:
-    """ValueError if nobody listens at `host:port`, with a scheme in front or without one; another address is the engine's to judge."""
+    """ValueError if nobody answers at `host:port`, with a scheme in front or without one.
+
+    The engines' own clients wait for minutes for a head that takes a connection and says nothing.
+    """
     host, colon, port = address.rpartition("://")[2].rstrip("/").rpartition(":")
     if not colon or not port.isdigit():
         if engine is EngineName.ray and address == "auto":
             return
         raise ValueError(f"--address {address}: expected the address of a cluster, host:port")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as connection:
+            if not address.startswith("tls://"):
+                connection.sendall(_GREETINGS[engine])
+                if not connection.recv(1):
+                    raise ConnectionError("the connection was closed")
     except (OSError, OverflowError) as error:
-        raise ValueError(f"--address {address}: nobody answers there: {error}") from None
+        raise ValueError(f"--address {address}: no {engine} cluster answers there: {error}") from None
 
 
 def _given_up(partition: Partition) -> Outcome:
@@ -133,11 +152,12 @@ def _dask_client(engine: Engine) -> Generator[Any]:
         yield client
 
 
-def _run_dask(engine: Engine, partitions: Sequence[Partition]) -> Generator[Outcome]:
+def _run_dask(engine: Engine, partitions: Sequence[Partition], work: Work) -> Generator[Outcome]:
     distributed = _library(EngineName.dask, "distributed")
     config = importlib.import_module("dask").config
-    with _quiet("distributed"), config.set({"distributed.scheduler.allowed-failures": DEATHS}), _dask_client(engine) as client:
-        futures = client.map(score_partition, partitions, pure=False)
+    settings = {"distributed.scheduler.allowed-failures": DEATHS, "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s"}
+    with _quiet("distributed"), config.set(settings), _dask_client(engine) as client:
+        futures = client.map(work, partitions, pure=False)
         of_future = dict(zip((future.key for future in futures), partitions, strict=True))
         for future in distributed.as_completed(futures):
             try:
@@ -160,16 +180,16 @@ def _ray_session(engine: Engine) -> Generator[Any]:
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         if engine.address is None:
             raise
-        raise ValueError(f"--address {engine.address}: no head of Ray answers there: {' '.join(str(error).split())}") from None
+        raise ValueError(f"--address {engine.address}: no head of Ray answers there, or it wants a token (RAY_AUTH_MODE): {' '.join(str(error).split())}") from None
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
-def _run_ray(engine: Engine, partitions: Sequence[Partition]) -> Generator[Outcome]:
+def _run_ray(engine: Engine, partitions: Sequence[Partition], work: Work) -> Generator[Outcome]:
     with _ray_session(engine) as ray:
-        score = ray.remote(num_cpus=1, max_retries=DEATHS)(score_partition)
+        score = ray.remote(num_cpus=1, max_retries=DEATHS)(work)
         waiting = {score.remote(each): each for each in partitions}
         died = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
         while waiting:
@@ -183,8 +203,3 @@ def _run_ray(engine: Engine, partitions: Sequence[Partition]) -> Generator[Outco
                 except (ImportError, AttributeError) as error:
                     raise _without_rnnspec(EngineName.ray, error) from None
 
-
-def outcomes(engine: Engine, partitions: Sequence[Partition]) -> Iterator[Outcome]:
-    """The outcomes of all partitions; of none nobody is asked."""
-    if partitions:
-        yield from engine.run(partitions)
