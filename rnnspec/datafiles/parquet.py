@@ -51,8 +51,8 @@ def read_parquet_parts(name: str, file: BinaryIO, wanted: Wanted, rows: int | No
         for part in parts:
             values = {each: _values(part.column(each)) for each in chosen}
             columns = {each: Column(name, each, found, first=first) for each, found in values.items()}
-            first += part.num_rows
             yield Table(name, columns, tuple(names), "column")
+            first += max(map(len, values.values()), default=0)
     except (pyarrow.ArrowException, OSError, NotImplementedError) as error:
         problem = f"{error}"
         raise ValueError(f"{name}: not a readable .parquet file: {' '.join(problem.split())}") from None

@@ -170,7 +170,9 @@ def bound(
     of_samples, keys = grouped(found, signature, classes)
     if ids:
         if keys is not None:
-            raise ValueError(f"{table.path}: the predictions keep {', '.join(keys.names)} of group_by; other columns have several values a sample")
+            raise ValueError(
+                f"{table.path}: the predictions keep {', '.join(keys.names)} of group_by; other columns have several values a sample"
+            )
         keys = keys_by(table, ids)
     sets = {
         SETS[end]: _data_set(table, signature, roles, classes, of_samples, end, keys) for end in SETS if _inputs_there(roles, found, end)

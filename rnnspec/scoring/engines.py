@@ -170,7 +170,8 @@ def _run_dask(engine: Engine, partitions: Sequence[Partition], work: Work) -> Ge
 
 
 @contextmanager
-def _ray_session(engine: Engine) -> Generator[Any]:
+def ray_session(engine: Engine) -> Generator[Any]:
+    """Ray, connected to its cluster, or to one that is made and taken down."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray = _library(EngineName.ray, "ray")
@@ -180,7 +181,9 @@ def _ray_session(engine: Engine) -> Generator[Any]:
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         if engine.address is None:
             raise
-        raise ValueError(f"--address {engine.address}: no head of Ray answers there, or it wants a token (RAY_AUTH_MODE): {' '.join(str(error).split())}") from None
+        raise ValueError(
+            f"--address {engine.address}: no head of Ray answers there, or it wants a token (RAY_AUTH_MODE): {' '.join(str(error).split())}"
+        ) from None
     try:
         yield ray
     finally:
@@ -188,7 +191,7 @@ def _ray_session(engine: Engine) -> Generator[Any]:
 
 
 def _run_ray(engine: Engine, partitions: Sequence[Partition], work: Work) -> Generator[Outcome]:
-    with _ray_session(engine) as ray:
+    with ray_session(engine) as ray:
         score = ray.remote(num_cpus=1, max_retries=DEATHS)(work)
         waiting = {score.remote(each): each for each in partitions}
         died = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
@@ -202,4 +205,3 @@ def _run_ray(engine: Engine, partitions: Sequence[Partition], work: Work) -> Gen
                     yield _given_up(partition)
                 except (ImportError, AttributeError) as error:
                     raise _without_rnnspec(EngineName.ray, error) from None
-

@@ -59,7 +59,7 @@ def files_of(patterns: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"{pattern}: {'it is a folder' if matched else 'no file is called so'}{advice}")
         base = _base(pattern) if files != [pattern] else Path(pattern).parent
         for path in files:
-            found.setdefault(os.path.abspath(path), _stem(os.path.relpath(path, base)))
+            found.setdefault(str(Path(path).absolute()), _stem(os.path.relpath(path, base)))
     taken: dict[str, str] = {}
     for path, name in found.items():
         if (other := taken.setdefault(name, path)) != path:
@@ -116,7 +116,7 @@ def plan(files: Mapping[str, str], folder: Path, model: ModelFile, how: How, *, 
                 continue
             target.unlink()
         target.parent.mkdir(parents=True, exist_ok=True)
-        partitions.append(Partition(path, stamps[name], os.path.abspath(target), model, how))
+        partitions.append(Partition(path, stamps[name], str(target.absolute()), model, how))
     inputs = (known if keeps else {}) | {name: _as_json(path, stamps[name]) for path, name in files.items()}
     write_atomically(folder / MANIFEST, json.dumps({**said, _INPUTS: inputs}, indent=1, ensure_ascii=False).encode())
     return Plan(tuple(partitions), len(files) - len(partitions))

@@ -130,7 +130,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "profile": LOW | {"ir", "kernel", "backend", "backend.llvm_cpu", "driver", *RUNTIME, "training"},
     "deploy": LOW | {"api", "ir", "kernel", "backend", "driver", "frontend.binding", *RUNTIME, PACKAGED, "training"},
     "__main__": {"cli"},
-    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", IMPORTING, EXPORTING, "datafiles", "profile", "deploy", "scorer", "scoring"},
+    "cli": LOW
+    | {"", "api", "driver", *RUNTIME, "training", "interop", IMPORTING, EXPORTING, "datafiles", "profile", "deploy", "scorer", "scoring"},
 }
 """What each room may import besides itself; a room is a folder or a module of the package, or a folder in such a folder.
 
@@ -139,7 +140,21 @@ Read from the top: a room stands on the floor above the highest room that it may
 
 COMMANDS = tuple(
     f".{name}"
-    for name in ("build", "check", "compile", "evaluate", "export", "format", "import_", "inspect", "opt", "predict", "profile", "score", "train")
+    for name in (
+        "build",
+        "check",
+        "compile",
+        "evaluate",
+        "export",
+        "format",
+        "import_",
+        "inspect",
+        "opt",
+        "predict",
+        "profile",
+        "score",
+        "train",
+    )
 )
 HEAVY = {"h5py", "jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "tensorflow", "threadpoolctl", "torch", "typer"}
 LATE = {

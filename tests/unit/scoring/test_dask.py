@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import rnnspec
 from rnnspec.scoring.engines import DEATHS, Engine, EngineName
-from tests.unit.scoring.partitions import FILES, planned, work_of_a_dying_worker, write_data, written
+from tests.unit.scoring.partitions import FILES, SPEC, planned, work_of_a_dying_worker, write_data, written
 
 pytest.importorskip("distributed")
 
@@ -33,3 +34,21 @@ def test_a_partition_whose_workers_all_die_is_given_up(tmp_path: Path) -> None:
     assert "p1.jsonl: each of 4 workers that scored it has died" in problems[0]
     assert len(list((tmp_path / "marks").iterdir())) == DEATHS + 1
     assert len(written(tmp_path / "there")) == FILES - 1
+
+
+def test_data_frames_and_bags_give_the_predictions_of_the_whole() -> None:
+    bag, config, frame = (pytest.importorskip(f"dask.{name}") for name in ("bag", "config", "dataframe"))
+    pandas = pytest.importorskip("pandas")
+    model = rnnspec.compile(SPEC, seed=3)
+    rows = [{"id": row, "x": [[row / 9, 1.0]] * (row % 4 + 1), "other": "text"} for row in range(11)]
+    whole = model.predict([row["x"] for row in rows]).tolist()
+    with config.set({"scheduler": "synchronous", "dataframe.convert-string": False}):
+        table = frame.from_pandas(pandas.DataFrame(rows, index=range(20, 31)), npartitions=3)
+        found = model.map_partitions(table, ids="id").compute()
+        assert found.index.tolist() == [*range(20, 31)]
+        assert found.columns.tolist() == ["id", "y"]
+        assert found["y"].tolist() == whole
+        records = model.map_partitions(bag.from_sequence(rows, npartitions=4), ids=["id", "other"]).compute()
+    assert records == [{"id": row["id"], "other": "text", "y": y} for row, y in zip(rows, whole, strict=True)]
+    with pytest.raises(TypeError, match="expected a DataFrame or a Bag of Dask, got list"):
+        model.map_partitions(rows)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec.scoring.engines import DEATHS, Engine, EngineName
-from tests.unit.scoring.partitions import FILES, planned, work_of_a_dying_worker, write_data, written
+import rnnspec
+from rnnspec.scoring.engines import DEATHS, Engine, EngineName, ray_session
+from tests.unit.scoring.partitions import FILES, SPEC, planned, work_of_a_dying_worker, write_data, written
 
 pytest.importorskip("ray")
 
@@ -33,3 +34,17 @@ def test_a_partition_whose_workers_all_die_is_given_up(tmp_path: Path) -> None:
     assert "p1.jsonl: each of 4 workers that scored it has died" in problems[0]
     assert len(list((tmp_path / "marks").iterdir())) == DEATHS + 1
     assert len(written(tmp_path / "there")) == FILES - 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data's own, of its own settings
+def test_batches_of_a_dataset_give_the_predictions_of_the_whole() -> None:
+    ray = pytest.importorskip("ray")
+    model = rnnspec.compile(SPEC, seed=3)
+    rows = [{"id": row, "x": [[row / 9, 1.0]] * (row % 4 + 1)} for row in range(11)]
+    whole = model.predict([row["x"] for row in rows]).tolist()
+    with ray_session(ENGINE):
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        found = model.map_batches(ray.data.from_items(rows), ids="id", batch_size=4).take_all()
+    assert sorted((row["id"], [*row["y"]]) for row in found) == [*enumerate(whole)]
+    with pytest.raises(TypeError, match="expected a Dataset of Ray, got list"):
+        model.map_batches(rows)
