@@ -15,12 +15,13 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature
 from rnnspec.datafiles.places import placed
 from rnnspec.datafiles.predictions import Predictions, arrow_columns, as_data, predictions_of
 from rnnspec.datafiles.roles import Roles
 from rnnspec.datafiles.sets import bound
-from rnnspec.datafiles.table import Column, Table
+from rnnspec.datafiles.table import Column, Samples, Table
 
 PARTITION = "the partition"
 """How messages call a part that is no file."""
@@ -161,20 +162,31 @@ def _restored(content: bytes, columns: dict[str, tuple[str, ...]], ids: tuple[st
     return Scorer(_restored_model(content), columns=columns, ids=ids)
 
 
-def _values(given: Any) -> Any:
+def _values(given: Any) -> Samples:
     """The values of a column: an array of numbers, or a list; what pandas calls missing is None."""
-    found: Any = given.to_numpy() if hasattr(given, "to_numpy") else given
-    if isinstance(found, np.ndarray) and found.dtype.kind in "biufU":
-        return cast(Any, found)
-    missing: Any = given.isna().to_numpy() if hasattr(given, "isna") else None
-    values = list(found) if not isinstance(found, np.ndarray) else [_plain(each) for each in cast(Any, found)]
-    return values if missing is None else [None if gone else value for value, gone in zip(values, missing, strict=True)]
+    found = _as_object(given.to_numpy() if hasattr(given, "to_numpy") else given)
+    if isinstance(found, np.ndarray):
+        array = cast(Array, found)
+        if array.dtype.kind in "biufU":
+            return array
+        values = [_plain(each) for each in array]
+    else:
+        values = list(cast(Iterable[Any], found))
+    if not hasattr(given, "isna"):
+        return values
+    return [None if gone else value for value, gone in zip(values, given.isna().to_numpy(), strict=True)]
 
 
-def _plain(value: Any) -> Any:
+def _as_object(value: Any) -> object:
+    """A value whose type is still to be looked at."""
+    return value
+
+
+def _plain(value: object) -> Any:
     """A list in a cell, whose lists pyarrow gives as arrays of arrays, as lists; a number of numpy as Python's."""
     if isinstance(value, np.ndarray):
-        return [_plain(each) for each in cast(Any, value)] if value.dtype.kind == "O" else value
+        array = cast(Array, value)
+        return [_plain(each) for each in array] if array.dtype.kind == "O" else array
     return cast(Any, value).item() if isinstance(value, np.generic) else value
 
 
@@ -193,6 +205,7 @@ def _as_array(values: Any) -> Any:
 
 def _dtype(given: Mapping[str, Any], name: str, values: Any) -> Any:
     """That of a column that is kept; of lists and texts `object`, so that empty partitions have it as well."""
-    if isinstance(values, np.ndarray) and values.dtype.kind != "U":
-        return values.dtype
-    return given[name].dtype if name in given and values is given[name] else object
+    if name in given and values is given[name]:
+        return given[name].dtype
+    array = cast(Array, values)
+    return array.dtype if isinstance(values, np.ndarray) and array.dtype.kind != "U" else object

@@ -33,7 +33,8 @@ class Keys:
     """What tells the samples of a set, and their steps, apart in the file.
 
     `names`: the columns of the key. `of_samples`: each one's value for each sample. `time`: the length of the sequences, as outputs that
-    have the same steps name it, None of keys that are no sequences'. `order`: the column that sorts steps, "" without one; `of_steps`: its values for each sample.
+    have the same steps name it, None of keys that are no sequences'. `order`: the column that sorts steps, "" without one; `of_steps`: its
+    values for each sample.
     """
 
     path: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, cast
@@ -52,14 +51,14 @@ def files_of(patterns: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for pattern in patterns:
-        matched = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) and not Path(pattern).exists() else [pattern]
-        files = [path for path in matched if not Path(path).is_dir()]
+        base, below = _divided(pattern)
+        files = [path for path in sorted(base.glob(below)) if not path.is_dir()]
+        if Path(pattern).is_dir():
+            raise ValueError(f"{pattern}: it is a folder: name its files, '{Path(pattern) / '*.parquet'}'")
         if not files:
-            advice = f": name its files, '{Path(pattern) / '*.parquet'}'" if matched else ""
-            raise ValueError(f"{pattern}: {'it is a folder' if matched else 'no file is called so'}{advice}")
-        base = _base(pattern) if files != [pattern] else Path(pattern).parent
+            raise ValueError(f"{pattern}: no file is called so")
         for path in files:
-            found.setdefault(str(Path(path).absolute()), _stem(os.path.relpath(path, base)))
+            found.setdefault(str(path.absolute()), _stem(path.relative_to(base)))
     taken: dict[str, str] = {}
     for path, name in found.items():
         if (other := taken.setdefault(name, path)) != path:
@@ -67,16 +66,17 @@ def files_of(patterns: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _base(pattern: str) -> Path:
-    parts = PurePath(pattern).parts
-    fixed = next(place for place, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:fixed])
+def _divided(pattern: str) -> tuple[Path, str]:
+    """The folder in which all files of a pattern are, and the rest of it; of a file's own name, whatever letters it has, that name."""
+    path = PurePath(pattern)
+    if Path(pattern).exists() or not glob.has_magic(pattern):
+        return Path(path.parent), glob.escape(path.name) or "."
+    fixed = next(place for place, part in enumerate(path.parts) if glob.has_magic(part))
+    return Path(*path.parts[:fixed]), str(PurePath(*path.parts[fixed:]))
 
 
-def _stem(name: str) -> str:
-    plain = PurePath(name)
-    if plain.suffix.lower() == GZIP:
-        plain = plain.with_suffix("")
+def _stem(name: PurePath) -> str:
+    plain = name.with_suffix("") if name.suffix.lower() == GZIP else name
     return str(plain.with_suffix(""))
 
 

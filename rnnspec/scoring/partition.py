@@ -138,7 +138,6 @@ def _tables(partition: Partition, scorer: Scorer) -> Iterator[Table]:
     parts = read_parts(partition.source, scorer.is_wanted, how.reading, rows)
     first = next(parts)
     if rows is not None and scorer.has_key(first):
-        parts.close()
         yield from read_parts(partition.source, scorer.is_wanted, how.reading, None)
         return
     yield first
