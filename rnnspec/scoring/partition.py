@@ -116,14 +116,14 @@ def score_partition(partition: Partition) -> Outcome:
 
 
 def _scorer(file: ModelFile, how: How) -> Scorer:
-    model = _model(file)
+    model = model_of(file)
     if how.threads is not None:
         model.threads = how.threads
     return Scorer(model, columns=dict(how.columns), ids=how.ids)
 
 
 @lru_cache(maxsize=1)
-def _model(file: ModelFile) -> Model:
+def model_of(file: ModelFile) -> Model:
     """The model of a process, which makes it once; ValueError if the file is another one by now, or on this machine."""
     content = read_file(file.path, large_limit())
     if digest_of(content) != file.digest:

@@ -141,7 +141,7 @@ def test_what_changed_since_the_run_began_is_told(tmp_path: Path) -> None:
     Path(second.source).unlink()
     assert score_partition(second).problem == f"{second.source}: No such file or directory"
     rnnspec.compile(SPEC, seed=4).save(tmp_path / "m.rnnc")
-    partition._model.cache_clear()
+    partition.model_of.cache_clear()
     assert score_partition(second).problem.endswith("m.rnnc: the model isn't the one that the run began with")
     assert not written(tmp_path / "out")
 
