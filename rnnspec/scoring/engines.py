@@ -146,7 +146,7 @@ def _dask_client(engine: Engine) -> Generator[Any]:
             yield client
         return
     with (
-        distributed.LocalCluster(n_workers=engine.made, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        distributed.LocalCluster(n_workers=engine.made, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
