@@ -18,7 +18,8 @@ import numpy as np
 import rnnspec
 from benchmarks.workloads import Workload, draw, workload
 from rnnspec.datafiles.formats import Reading
-from rnnspec.scoring.engines import Engine, EngineName
+from rnnspec.scoring.engine_name import EngineName
+from rnnspec.scoring.engines import Engine
 from rnnspec.scoring.folder import files_of, plan
 from rnnspec.scoring.partition import How, ModelFile
 

@@ -10,7 +10,7 @@ import typer
 
 from rnnspec.cli.console import print_text, say
 from rnnspec.cli.options import ArtifactPath, AsJson, Columns, DataFormat, Header, Storage
-from rnnspec.scoring.engines import EngineName
+from rnnspec.scoring.engine_name import EngineName
 
 DATA = "The files to score, a path or a pattern in quotes, such as 'in/*.parquet'; ** is any depth of folders. Repeatable."
 OUT = "The folder for the predictions, a file for each data file; it is made if there is none."

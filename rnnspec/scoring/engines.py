@@ -11,26 +11,18 @@ import os
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Any, assert_never
 
 from rnnspec.contract.thread_count import processors
 from rnnspec.frozen import frozen
+from rnnspec.scoring.engine_name import EngineName
 from rnnspec.scoring.partition import Outcome, Partition, score_partition
 
 CONNECT_SECONDS = 10
 """How long a cluster has to answer."""
 
-DEATHS = 3
-"""How many workers a partition may cost before it is given up."""
-
-
-class EngineName(StrEnum):
-    """Who does the work."""
-
-    local = "local"
-    dask = "dask"
-    ray = "ray"
+DEATHS = 4
+"""How many workers a partition may cost, in a cluster that is made here, until it is given up."""
 
 
 Work = Callable[[Partition], Outcome]
@@ -113,7 +105,7 @@ def _check_answers(engine: EngineName, address: str) -> None:
 
 
 def _given_up(partition: Partition) -> Outcome:
-    return Outcome(partition, problem=f"{partition.source}: each of {DEATHS + 1} workers that scored it has died: is there enough memory?")
+    return Outcome(partition, problem=f"{partition.source}: worker after worker that scored it has died: is there enough memory?")
 
 
 def _without_rnnspec(engine: EngineName, error: Exception) -> ValueError:
@@ -155,18 +147,30 @@ def _dask_client(engine: Engine) -> Generator[Any]:
 def _run_dask(engine: Engine, partitions: Sequence[Partition], work: Work) -> Generator[Outcome]:
     distributed = _library(EngineName.dask, "distributed")
     config = importlib.import_module("dask").config
-    settings = {"distributed.scheduler.allowed-failures": DEATHS, "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s"}
+    settings = {"distributed.scheduler.allowed-failures": DEATHS // 2 - 1, "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s"}
     with _quiet("distributed"), config.set(settings), _dask_client(engine) as client:
         futures = client.map(work, partitions, pure=False)
         of_future = dict(zip((future.key for future in futures), partitions, strict=True))
+        suspects: list[Partition] = []
         for future in distributed.as_completed(futures):
             try:
-                yield future.result()
+                yield _result_of_dask(future)
             except distributed.KilledWorker:
-                yield _given_up(of_future[future.key])
-            except (ImportError, AttributeError) as error:
-                raise _without_rnnspec(EngineName.dask, error) from None
+                suspects.append(of_future[future.key])
             future.release()
+        # The scheduler suspects all that a dying worker had before it: one at a time, it is the partition's own doing.
+        for partition in suspects:
+            try:
+                yield _result_of_dask(client.submit(work, partition, pure=False))
+            except distributed.KilledWorker:
+                yield _given_up(partition)
+
+
+def _result_of_dask(future: Any) -> Outcome:
+    try:
+        return future.result()
+    except (ImportError, AttributeError) as error:
+        raise _without_rnnspec(EngineName.dask, error) from None
 
 
 @contextmanager
@@ -192,7 +196,7 @@ def ray_session(engine: Engine) -> Generator[Any]:
 
 def _run_ray(engine: Engine, partitions: Sequence[Partition], work: Work) -> Generator[Outcome]:
     with ray_session(engine) as ray:
-        score = ray.remote(num_cpus=1, max_retries=DEATHS)(work)
+        score = ray.remote(num_cpus=1, max_retries=DEATHS - 1)(work)
         waiting = {score.remote(each): each for each in partitions}
         died = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
         while waiting:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import rnnspec
-from rnnspec.scoring.engines import DEATHS, Engine, EngineName
+from benchmarks.scoring import measure_scoring
+from benchmarks.workloads import workload
+from rnnspec.scoring.engine_name import EngineName
+from rnnspec.scoring.engines import DEATHS, Engine
 from tests.unit.scoring.partitions import FILES, SPEC, planned, work_of_a_dying_worker, write_data, written
 
 pytest.importorskip("distributed")
@@ -31,8 +35,8 @@ def test_a_partition_whose_workers_all_die_is_given_up(tmp_path: Path) -> None:
     found = list(ENGINE.run(planned(tmp_path, "there", ENGINE), work_of_a_dying_worker(tmp_path / "marks", 99)))
     problems = [each.problem for each in found if each.problem]
     assert len(problems) == 1
-    assert "p1.jsonl: each of 4 workers that scored it has died" in problems[0]
-    assert len(list((tmp_path / "marks").iterdir())) == DEATHS + 1
+    assert "p1.jsonl: worker after worker that scored it has died" in problems[0]
+    assert len(list((tmp_path / "marks").iterdir())) == DEATHS
     assert len(written(tmp_path / "there")) == FILES - 1
 
 
@@ -52,3 +56,11 @@ def test_data_frames_and_bags_give_the_predictions_of_the_whole() -> None:
     assert records == [{"id": row["id"], "other": "text", "y": y} for row, y in zip(rows, whole, strict=True)]
     with pytest.raises(TypeError, match="expected a DataFrame or a Bag of Dask, got list"):
         model.map_partitions(rows)
+
+
+def test_the_benchmark_scores_on_one_worker_and_on_two() -> None:
+    """No time is compared here."""
+    found = measure_scoring(replace(workload("W4a"), batch=2, time=3, real=3, units=2, vocabulary=9), files=2, batches=1, rounds=1)
+    assert found.samples == 4
+    assert sorted(found.seconds) == [1, 2]
+    assert found.speedup > 0

@@ -13,6 +13,8 @@ import pytest
 import rnnspec
 from rnnspec.datafiles.formats import Reading
 from rnnspec.scoring import partition
+from rnnspec.scoring.engine_name import EngineName
+from rnnspec.scoring.engines import Engine
 from rnnspec.scoring.folder import files_of, plan
 from rnnspec.scoring.partition import How, ModelFile, score_partition
 from tests.unit.scoring.partitions import SPEC, planned, write_data, written
@@ -154,8 +156,6 @@ def test_a_worker_with_another_version_is_refused(tmp_path: Path, monkeypatch: p
 
 
 def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rnnspec.scoring.engines import Engine, EngineName
-
     for name, module in (("dask", "distributed"), ("ray", "ray")):
         monkeypatch.setitem(__import__("sys").modules, module, None)
         with pytest.raises(ValueError, match=rf"--engine {name}: it isn't installed: pip install 'rnnspec\[{name}\]'"):
