@@ -175,10 +175,13 @@ def _result_of_dask(future: Any) -> Outcome:
 
 @contextmanager
 def ray_session(engine: Engine) -> Generator[Any]:
-    """Ray, connected to its cluster, or to one that is made and taken down."""
+    """Ray, connected to its cluster, or to one that is made and taken down; as it is where this process is connected already."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray = _library(EngineName.ray, "ray")
+    if ray.is_initialized():
+        yield ray
+        return
     local: dict[str, Any] = {} if engine.address is not None else {"num_cpus": engine.made, "include_dashboard": False}
     try:
         ray.init(address=engine.address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import rnnspec
@@ -36,12 +36,14 @@ def written(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("p*")}
 
 
-def work_of_a_dying_worker(marks: Path, deaths: int) -> Callable[[Partition], Outcome]:
-    """`score_partition`, but the first processes that get the second file are killed, so many; `marks` counts them."""
+def work_of_dying_workers(marks: Path, deaths: Mapping[str, int]) -> Callable[[Partition], Outcome]:
+    """`score_partition`, but the first processes that get a file are killed, so many by the file's stem; `marks` has one for each."""
 
     def work(partition: Partition) -> Outcome:
-        if partition.source.endswith("p1.jsonl") and (died := len(list(marks.iterdir()))) < deaths:
-            (marks / str(died)).touch()
+        name = Path(partition.source).stem
+        died = len(list(marks.glob(f"{name}-*")))
+        if died < deaths.get(name, 0):
+            (marks / f"{name}-{died}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return score_partition(partition)
 
