@@ -19,14 +19,17 @@ WEIGHTS = "The weights beside an architecture alone."
 CHECK = (
     "Inputs and outputs of the original, .npz files with arrays by name: the import must give these, and they go into a .rnnc as its proof."
 )
-RUN = "Run the original by its own framework, Keras or ONNX Runtime, which must be installed: a proof as with --check."
+RUN = (
+    "Run the original by its own framework, Keras, ONNX Runtime or PyTorch (with --trusted), which must be installed: a proof as with "
+    "--check."
+)
 TOLERANCE = "The largest difference for --check and --run.  [default: 2e-5, of float64 1e-9]"
 CELL = "A cell for a class of the file: a .rnn file, with several cells one by `:NAME`; repeatable."
 INPUT = "A value for an input, which is fixed; of ONNX a size for an axis by its name, of TorchScript an input's type; repeatable."
 INTO = "A spec that the file's weights are for."
 MAP = "With --into: a layer's name in the file, and its name in the spec; repeatable."
 STATE = "A state of an ONNX graph of one step: its input, and the output that it is after the step; repeatable.  [default: by names]"
-TRUSTED = "Let torch run the code of a TorchScript archive, which is as much to be trusted as any program."
+TRUSTED = "Let torch run code of the file, a TorchScript archive or with --run a .pt2: it is as much to be trusted as any program."
 DTYPE = "The precision to compile for.  [default: the file's]"
 
 

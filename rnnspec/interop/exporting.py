@@ -10,9 +10,13 @@ from typing import cast
 from rnnspec.driver.source_files import parse_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.model.resolve import resolve
+from rnnspec.interop.graph.axes import SourceCall
 from rnnspec.interop.graph.exports import ExportedModel, Exporter
 from rnnspec.interop.keras_export.exporter import KERAS
 from rnnspec.interop.onnx_export.exporter import OnnxExporter
+from rnnspec.interop.originals.compared import compared, drawn_calls
+from rnnspec.interop.originals.files import original
+from rnnspec.interop.originals.torch_modules import of_module
 from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.torch_export.exporter import TORCH
 from rnnspec.source import SourceFile
@@ -50,6 +54,20 @@ def export_model(model: Model, path: str | os.PathLike[str], *, to: str | None =
     ('the file has the weights alone',)
     """
     return exporter_for(os.fspath(path), to).write(exported(model), Path(path))
+
+
+def run(model: Model, path: str | os.PathLike[str], *, to: str | None = None, tolerance: float | None = None) -> float:
+    """The largest difference between what a model gives for drawn inputs and what its exported file gives in its own framework.
+
+    Of an output above 1 in its own size. `ProofFailed` above the tolerance, 2e-5, of float64 1e-9; `CantRun` where the framework isn't
+    installed, and for weights alone. A module of PyTorch is run from its file.
+    """
+    file, signature = Path(path), model.signature
+    exporter = exporter_for(os.fspath(path), to)
+    source = of_module(file, signature) if exporter is TORCH else original(file, {})
+    names = {each.name: each.name for each in signature.inputs}, {each.name: each.name for each in signature.outputs}
+    drawn = drawn_calls(source, SourceCall(), names[0], list(names[1]), signature.inputs)
+    return compared(model, drawn, names, tolerance)[1]
 
 
 def exported(model: Model) -> ExportedModel:

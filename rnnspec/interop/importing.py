@@ -24,13 +24,17 @@ from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.axes import SourceCall
 from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import HEAD, Reader, ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, ImportRefused
 from rnnspec.interop.keras_files.reader import KERAS
 from rnnspec.interop.onnx_export.returned import Returned, returned
 from rnnspec.interop.onnx_files.reader import OnnxReader
-from rnnspec.interop.originals import ADVICE, CantRun, drawn_inputs, original
+from rnnspec.interop.originals.compared import compared, drawn_calls
+from rnnspec.interop.originals.files import original
+from rnnspec.interop.originals.original import OTHERWISE, CantRun, Original
+from rnnspec.interop.originals.torch_modules import of_program, of_script
 from rnnspec.interop.own_cells import own_cells
 from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
@@ -56,7 +60,7 @@ class Imported:
     """A model that was imported: the compiled one, its spec's text, and what was changed on the way.
 
     `inputs`, `outputs`: by the file's names those of the model. `notes`, `dropped`: as of an `ImportedGraph`. `reader`: the format.
-    `reordered`: inputs and outputs whose axes are others in the file.
+    `call`: how the file's model is called.
     """
 
     model: Model
@@ -66,7 +70,7 @@ class Imported:
     notes: tuple[str, ...]
     dropped: tuple[str, ...]
     reader: str
-    reordered: tuple[str, ...] = ()
+    call: SourceCall = SourceCall()
 
 
 def import_model(
@@ -184,7 +188,7 @@ def imported_from(graph: ImportedGraph, source: str, dtype: DTypeLike | None, re
         model.set_weights(weights_of(model.signature, spec, source))
     inputs = dict(zip((each.name for each in graph.inputs), spec.inputs, strict=True))
     outputs = dict(zip((each.name for each in graph.outputs), spec.outputs, strict=True))
-    return Imported(model, spec.text, inputs, outputs, tuple(notes), (*graph.dropped, *dropped), reader, graph.reordered)
+    return Imported(model, spec.text, inputs, outputs, tuple(notes), (*graph.dropped, *dropped), reader, graph.call)
 
 
 def _compiled(graph: ImportedGraph, source: str, dtype: DTypeLike | None) -> tuple[WrittenSpec, Model, list[str], list[str]]:
@@ -280,13 +284,17 @@ def check(imported: Imported, inputs: Path_, outputs: Path_, tolerance: float | 
 
 def run(imported: Imported, path: Path_, options: ReaderOptions, tolerance: float | None = None) -> tuple[Proof, float]:
     """As `check`, with drawn inputs and what the source's own framework makes of them; `CantRun` if it isn't installed."""
-    if imported.reordered:
-        raise CantRun(f"the axes of {', '.join(imported.reordered)} are others in the file than in the import{ADVICE}")
-    source = original(Path(path), options.inputs)
-    inputs = drawn_inputs(source, imported.inputs, imported.model.signature.inputs)
-    outputs = dict(zip(imported.outputs, source.run(inputs), strict=True))
-    proof = proof_of(imported.model, inputs, outputs, (imported.inputs, imported.outputs), tolerance)
-    return proof, prove(imported.model, proof)
+    source = _original(imported.reader, Path(path), options)
+    drawn = drawn_calls(source, imported.call, imported.inputs, list(imported.outputs), imported.model.signature.inputs)
+    return compared(imported.model, drawn, (imported.inputs, imported.outputs), tolerance)
+
+
+def _original(reader: str, path: Path, options: ReaderOptions) -> Original:
+    if reader not in (ProgramReader.name, ScriptReader.name):
+        return original(path, options.inputs)
+    if not options.trusted:
+        raise CantRun(f"torch may run code of the file when it loads it: --trusted, if you trust it as a program that you run{OTHERWISE}")
+    return of_program(path, options.inputs) if reader == ProgramReader.name else of_script(path, options.inputs)
 
 
 def _arrays(path: Path_) -> dict[str, Array]:

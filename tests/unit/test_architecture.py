@@ -30,10 +30,10 @@ INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, TORCH_FILES, TORCH_EXPORT, 
     f"interop.{room}"
     for room in (
         *("graph", "spec_text", "keras_files", "keras_export", "torch_files", "torch_export", "torch_programs"),
-        *("onnx_files", "onnx_export", "importing", "exporting"),
+        *("onnx_files", "onnx_export", "originals", "importing", "exporting"),
     )
 )
-ONNX_FILES, ONNX_EXPORT, IMPORTING, EXPORTING = _ONNX_AND_ENDS
+ONNX_FILES, ONNX_EXPORT, ORIGINALS, IMPORTING, EXPORTING = _ONNX_AND_ENDS
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 PACKAGED = "runtime.packaged"
 
@@ -100,6 +100,7 @@ MAY_KNOW: dict[str, set[str]] = {
     TORCH_EXPORT: LOW | {"frontend", CELLS, GRAPH, MODEL, SYNTAX, INTEROP_GRAPH, TORCH_FILES},
     ONNX_FILES: LOW | {INTEROP_GRAPH},
     ONNX_EXPORT: LOW | {"frontend", SYNTAX, BINDING, CELLS, GRAPH, LAYERS, MODEL, INTEROP_GRAPH, ONNX_FILES},
+    ORIGINALS: LOW | {"training", INTEROP_GRAPH},
     IMPORTING: LOW
     | {
         "api",
@@ -120,8 +121,9 @@ MAY_KNOW: dict[str, set[str]] = {
         ONNX_FILES,
         TORCH_PROGRAMS,
         ONNX_EXPORT,
+        ORIGINALS,
     },
-    EXPORTING: LOW | {"driver", "training", "interop", BINDING, MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT},
+    EXPORTING: LOW | {"driver", "training", "interop", BINDING, MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT, ORIGINALS},
     "torch": LOW | {"frameworks", RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},

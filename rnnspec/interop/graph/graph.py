@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.axes import SourceCall
 
 
 @frozen
@@ -86,8 +87,8 @@ class ImportedGraph:
     `layers`: in an order in which each comes after what it takes. `declarations`: text of cells and functions that the layers need, each
     whole. `train`: settings of the train section. `notes`: what was left out, renamed or decided and makes no difference to what the model
     computes, `dropped`: what would be missed, as a loss; each a sentence without a full stop. `comment`: lines above the model, without
-    `#`. `dtype`: the element type of the file's weights, "float32" or "float64". `reordered`: inputs and outputs whose axes are others in
-    the file.
+    `#`. `dtype`: the element type of the file's weights, "float32" or "float64". `call`: how the file's model
+    is called, where it isn't as this one.
     """
 
     name: str
@@ -100,4 +101,4 @@ class ImportedGraph:
     dropped: tuple[str, ...] = ()
     comment: tuple[str, ...] = ()
     dtype: str = "float32"
-    reordered: tuple[str, ...] = ()
+    call: SourceCall = SourceCall()

@@ -16,8 +16,9 @@ from rnnspec.interop.graph.graph import ImportedLayer, Value, ValueOf
 from rnnspec.interop.graph.refusals import Findings
 from rnnspec.interop.keras_files.archive import Config
 from rnnspec.interop.keras_files.constants import Unsaid, shown, shown_name
+from rnnspec.interop.keras_files.convolutions import PLAIN, looks_at_parts, plain_convolutions
 from rnnspec.interop.keras_files.hdf5 import BadFile
-from rnnspec.interop.keras_files.layers import Converted, Layers, class_of, settings_of
+from rnnspec.interop.keras_files.layers import SAME, Converted, Layers, class_of, settings_of
 from rnnspec.interop.keras_files.masks import check_mask, looking_at_all_steps
 from rnnspec.interop.keras_files.nodes import Tensor, arguments_of, first_calls, layers_of, name_of, node_of, states_of, tensors_in
 from rnnspec.interop.keras_files.operations import is_operation, layers_for
@@ -81,6 +82,8 @@ class Topology:
     _offsets: dict[str, dict[str, int]] = field(default_factory=dict[str, "dict[str, int]"])
     """By the path of a model the numbers of its layers' first calls."""
     _converted: dict[str, Converted | None] = field(default_factory=dict[str, "Converted | None"])
+    _apart: dict[str, tuple[Converted, ...]] = field(default_factory=dict[str, "tuple[Converted, ...]"])
+    """Layers that are several plain ones."""
     _weights: dict[str, dict[str, Array]] = field(default_factory=dict[str, "dict[str, Array]"])
 
     def finished(self) -> tuple[ImportedLayer, ...]:
@@ -213,6 +216,7 @@ class Topology:
             if step == 1 and self._is_operation(config, call):
                 self._blind.add(outputs[0])
             each = replace(each, arguments=_trained(each, within.frozen))
+            self._uses[f"{full}:{step}"] += 1
             self._add(each, name if last else "", full if last else f"{full}:{step}", flow, outputs, place, kind)
             flow = Call(outputs, {})
         return flow.inputs if made else (f"{full}:{self._uses[full]}:0",)
@@ -230,12 +234,37 @@ class Topology:
             except Unsaid as error:
                 self.findings.add(place, "", str(error))
                 return ()
+        kind = SAME.get(class_of(config), class_of(config))
+        if looks_at_parts(kind, settings_of(config)) and not self.layers.is_own(class_of(config)) and not within.each_step:
+            if full not in self._apart:
+                self._apart[full] = self._convolutions(kind, config, store.layer(layers, number), place, full)
+            return self._apart[full]
         if full not in self._converted:
             made = self._converted[full] = self.layers.converted(config, place, each_step=within.each_step)
             if made is not None:
                 self._weights[full] = self._named_weights(made, config, store.layer(layers, number), place)
         made = self._converted[full]
         return () if made is None else (made,)
+
+    def _convolutions(self, kind: str, config: Config, store: Store, place: str, full: str) -> tuple[Converted, ...]:
+        """Plain convolutions for one that looks at parts of the features; none where they can't be made."""
+        settings = settings_of(config)
+        try:
+            parts = plain_convolutions(kind, settings, [np.asarray(array) for _, array in store.named(config)])
+        except (BadFile, KeyError, TypeError, AttributeError, ValueError) as error:
+            self.findings.add(
+                place, "weights", str(error) if self.has_weights else "its kernel is written with zeros, and there are no weights"
+            )
+            return ()
+        self.findings.note(f"{place}: its kernel has zeros where a filter doesn't look, which training would fill")
+        made: list[Converted] = []
+        for step, part in enumerate(parts, 1):
+            each = self.layers.converted({"class_name": PLAIN, "config": part.settings}, place)
+            if each is None:
+                return ()
+            self._weights[full if step == len(parts) else f"{full}:{step}"] = dict(zip(each.weights, part.weights, strict=True))
+            made.append(each)
+        return tuple(made)
 
     def _add(self, made: Converted, name: str, full: str, call: Call, outputs: tuple[str, ...], place: str, kind: str) -> None:
         arguments, inputs = dict(made.arguments), call.inputs

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.axes import Roles
 from rnnspec.interop.graph.graph import Value, ValueOf, Word
 from rnnspec.interop.onnx_files.elements import Entry, Numbers, Pool
 from rnnspec.interop.onnx_files.moving import Unfit
@@ -41,15 +42,15 @@ class Use:
 
 
 class LayerValues:
-    """Layers so far, and values made of others by moving elements. `texts`: declarations; `notes`: what was decided; `reordered`:
-    inputs and outputs whose axes are others in the file."""
+    """Layers so far, and values made of others by moving elements. `texts`: declarations; `notes`: what was decided; `axes`: as of
+    a `SourceCall`."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.uses: list[Use] = []
         self.texts: dict[str, None] = {}
         self.notes: dict[str, None] = {}
-        self.reordered: dict[str, None] = {}
+        self.axes: dict[str, Roles] = {}
         self._made: dict[tuple[tuple[int, ...], bytes], Entry] = {}
 
     def add(

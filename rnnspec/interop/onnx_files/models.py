@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.axes import Role, SourceCall, arranged, roles_of
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput
 from rnnspec.interop.graph.refusals import Findings
-from rnnspec.interop.onnx_files.axes import arranged
 from rnnspec.interop.onnx_files.choices import composed, outputs_of
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Pool, layout_of
 from rnnspec.interop.onnx_files.ids import Tables
@@ -20,7 +20,7 @@ from rnnspec.interop.onnx_files.loops import looped
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, SourceInput
 from rnnspec.interop.onnx_files.products import Products
-from rnnspec.interop.onnx_files.roles import InputRoles, Role, assignments, batch_of, lengths_of
+from rnnspec.interop.onnx_files.roles import InputRoles, assignments, batch_of, lengths_of
 from rnnspec.interop.onnx_files.scans import scanned
 from rnnspec.interop.onnx_files.sequence_operations import LAYER_OPERATIONS, embedded
 from rnnspec.interop.onnx_files.tidying import alive, read_by, tidied
@@ -174,7 +174,7 @@ def _input(
     if list(chosen.roles) != usual:
         here = ", ".join(role.value for role in usual)
         findings.note(f"input {source.name}: its axes are in another order or number in the file; here it is ({here})")
-        layers.reordered[source.name] = None
+        layers.axes[source.name] = chosen.roles
     is_open = has_time and not all(isinstance(size, int) for size, role in zip(dimensions, chosen.roles, strict=True) if role is Role.TIME)
     entry = layers.pool.add(source.name, steps, features, is_open=is_open)
     length: int | str = (label or "time") if is_open else steps
@@ -206,11 +206,11 @@ def _output(layers: Layers, name: str, value: Known, findings: Findings) -> Entr
         findings.add(f"output {name}", error.attribute, str(error))
         return None
     if len(layout.first) > 1 or value.numbers.ndim > 2:
-        plain, here = layers.pool.whole(entry), layout.back(entry) if len(layout.inner) == 1 else value.numbers
+        plain, here = layers.pool.whole(entry), layout.back(entry)
         if here.shape != plain.shape or not np.array_equal(here, plain):
-            here = "(batch, time, features)" if entry.steps > 1 else "(batch, features)"
-            findings.note(f"output {name}: its axes are in another order or number in the file; here it is {here}")
-            layers.reordered[name] = None
+            axes = "(batch, time, features)" if entry.steps > 1 else "(batch, features)"
+            findings.note(f"output {name}: its axes are in another order or number in the file; here it is {axes}")
+            layers.axes[name] = roles_of(here, plain)
     return entry
 
 
@@ -230,11 +230,15 @@ def _graph(graph: NodeGraph, name: str, outcome: Outcome, findings: Findings) ->
         findings.note(note)
     read = {key for each in uses for key in read_by(each)} | {each.key for each in outcome.outputs}
     inputs: list[ImportedInput] = []
+    lengths: list[str] = []
+    unused: list[str] = []
     for each, source in zip(outcome.inputs, graph.inputs, strict=True):
         if layers.lengths.get(each.name):
             findings.note(f"input {each.name}: lengths of the sequences are given with each call, `lengths = ...`")
+            lengths.append(each.name)
         elif each.name not in read:
             findings.note(f"input {each.name} is dropped: nothing that is computed depends on it")
+            unused.append(each.name)
         else:
             inputs.append(each)
             _note_input(each, source, findings)
@@ -252,7 +256,7 @@ def _graph(graph: NodeGraph, name: str, outcome: Outcome, findings: Findings) ->
         texts,
         notes=tuple(findings.notes),
         dtype="float64" if doubles else "float32",
-        reordered=tuple(layers.reordered),
+        call=SourceCall(layers.axes, {}, tuple(lengths), tuple(unused)),
     )
 
 

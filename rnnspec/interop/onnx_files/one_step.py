@@ -9,9 +9,9 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.axes import SourceCall, arranged, gathered
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput, Value
 from rnnspec.interop.graph.refusals import Findings
-from rnnspec.interop.onnx_files.axes import arranged, gathered
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Numbers, Pool, layout_of, listed
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node, NodeGraph
@@ -249,9 +249,17 @@ def _written(one: OneStep, name: str, walk: Walk, pieces: Mapping[str, Sequence[
             start = stop
         outputs.append(ImportedOutput(key, output))
     doubles = any(array.dtype == np.float64 for array in equations.weights.values())
-    declarations = (*steps.texts, text)
+    known = {*one.states, *(each.name for each in inputs)}
+    axes = {each.source.name: each.roles for each in one.chosen}
     return ImportedGraph(
-        name, tuple(inputs), tuple(layers), tuple(outputs), declarations, notes=tuple(notes), dtype="float64" if doubles else "float32"
+        name,
+        tuple(inputs),
+        tuple(layers),
+        tuple(outputs),
+        (*steps.texts, text),
+        notes=tuple(notes),
+        dtype="float64" if doubles else "float32",
+        call=SourceCall(axes, one.states, (), tuple(name for name in axes if name not in known), tuple(one.graph.outputs)),
     )
 
 

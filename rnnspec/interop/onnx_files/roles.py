@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
 from itertools import islice, product
 
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.axes import Role, Roles
 from rnnspec.interop.onnx_files.nodes import SourceInput
 
 TRIALS = 400
@@ -20,20 +20,12 @@ _BATCH = re.compile(r"batch|^[bnm]$|^samples?$", re.IGNORECASE)
 _TIME = re.compile(r"seq|time|len|frames?|steps?|^[tl]$", re.IGNORECASE)
 
 
-class Role(Enum):
-    """The meaning of an axis."""
-
-    BATCH = "batch"
-    TIME = "time"
-    FEATURES = "features"
-
-
 @frozen
 class InputRoles:
     """An input with the meaning of each axis; `cost`: how unlikely it is."""
 
     source: SourceInput
-    roles: tuple[Role, ...]
+    roles: Roles
     cost: float
 
     @property

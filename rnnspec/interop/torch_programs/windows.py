@@ -36,6 +36,21 @@ def _convolution(call: Call) -> str:
     )
 
 
+_PADDINGS = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def _padded(call: Call) -> str:
+    """Pads of torch are pairs for each axis, the last axis first."""
+    pads, mode = call.wholes("pad") or (), str(call.get("mode", "constant"))
+    rank = len(call.shape_of("self"))
+    if mode not in _PADDINGS or len(pads) % 2 or len(pads) > 2 * rank:
+        raise Unfit(f"pads {list(pads)} in mode {mode:.40} of a tensor of {rank} axes", "pad")
+    around = [(0, 0)] * (rank - len(pads) // 2) + [(pads[place], pads[place + 1]) for place in range(len(pads) - 2, -1, -2)]
+    places = call.wholes_of([*(first for first, _ in around), *(last for _, last in around)])
+    fill = 0.0 if call.get("value") is None else call.number("value", 0.0)
+    return call.one("Pad", call.value("self"), places, call.named(fill, "value"), mode=_PADDINGS[mode])
+
+
 def _pooling(op: str) -> Callable[[Call], str]:
     def made(call: Call) -> str:
         sizes = call.wholes("kernel_size") or ()
@@ -79,6 +94,7 @@ WINDOWS: Mapping[str, Callable[[Call], str]] = {
     **dict.fromkeys(("aten.conv1d.default", "aten.conv1d.padding", "aten.conv2d.default", "aten.convolution.default"), _convolution),
     **dict.fromkeys(("aten.max_pool1d.default", "aten.max_pool2d.default"), _pooling("MaxPool")),
     **dict.fromkeys(("aten.avg_pool1d.default", "aten.avg_pool2d.default"), _pooling("AveragePool")),
+    **dict.fromkeys(("aten.pad.default", "aten.constant_pad_nd.default"), _padded),
     "aten.adaptive_avg_pool1d.default": _adaptive("ReduceMean"),
     "aten.adaptive_max_pool1d.default": _adaptive("ReduceMax"),
     "aten.batch_norm.default": _batch_norm,

@@ -13,7 +13,10 @@ import pytest
 
 from rnnspec.interop.graph.refusals import Findings, ImportRefused
 from rnnspec.interop.importing import import_model
+from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.torch_programs.archive import read_program
+from rnnspec.interop.torch_programs.calls import Call, Nodes, Ref
+from rnnspec.interop.torch_programs.operators import OPERATORS
 from rnnspec.interop.torch_programs.reader import nodes_of
 from rnnspec.interop.torch_programs.writes import Step, unseen_writes
 
@@ -196,3 +199,25 @@ def test_damage_anywhere_is_a_refusal() -> None:
 def _places(value: Any) -> list[tuple[Any, Any]]:
     items = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
     return [(value, key) for key, _ in items] + [place for _, each in items for place in _places(each)]
+
+
+@pytest.mark.parametrize(("pads", "mode", "expected"), [
+    ((4, 0), "constant", ([0, 0, 4, 0, 0, 0], "constant")),
+    ((1, 2, 3, 4), "replicate", ([0, 3, 1, 0, 4, 2], "edge")),
+])  # fmt: skip
+def test_pads_begin_with_the_last_axis(pads: tuple[int, ...], mode: str, expected: tuple[list[int], str]) -> None:
+    nodes = Nodes({}, {"x": ("batch", 4, 9)})
+    nodes.names["x"] = "x"
+    call = Call(nodes, "pad", "aten.pad.default", {"self": Ref("x"), "pad": pads, "mode": mode, "value": None}, 1)
+    OPERATORS["aten.pad.default"](call)
+    (node,) = nodes.made
+    assert (nodes.constants[node.inputs[1]].tolist(), node.attributes["mode"]) == expected
+    assert nodes.constants[node.inputs[2]].tolist() == 0
+
+
+@pytest.mark.parametrize(("pads", "mode"), [((1,), "constant"), ((1,) * 8, "constant"), ((1, 1), "mirrored")])
+def test_pads_of_no_tensor_are_refused(pads: tuple[int, ...], mode: str) -> None:
+    nodes = Nodes({}, {"x": ("batch", 4, 9)})
+    call = Call(nodes, "pad", "aten.pad.default", {"self": Ref("x"), "pad": pads, "mode": mode}, 1)
+    with pytest.raises(Unfit, match="of a tensor of 3 axes"):
+        OPERATORS["aten.pad.default"](call)
