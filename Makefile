@@ -26,7 +26,7 @@ tests: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 MACHINE_TOOLS := gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user \
-    gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+    gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm wine64 lld gcc-mingw-w64-x86-64
 # Libraries for other machines, compiled and emulated by Debian's packages, which this installs: it takes root.
 test-machines: $(VENV)/.installed-test
 	apt-get install --quiet --yes --no-install-recommends $(MACHINE_TOOLS)

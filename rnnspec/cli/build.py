@@ -22,7 +22,7 @@ TARGET = (
     f"[default: x86-64-v3; of a page {BROWSER_TARGETS[0]}; with --python all of x86-64]"
 )
 FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
-LINK = "so: also link a shared library, where a linker for the target is installed."
+LINK = "so, dylib or dll: also link a shared library, of Linux's, macOS's or Windows', where a linker for it is installed."
 WEIGHTS_FILE = "Keep the weights in a file beside each library, which its functions take first."
 NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
 PYTHON = "Make a Python package, a folder and a wheel, that runs with numpy alone."
@@ -36,7 +36,7 @@ def build(
     output: Folder = None,
     target: Annotated[list[str] | None, typer.Option("--target", metavar="NAME|FILE", help=TARGET, show_default=False)] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help=NAME, show_default=False)] = "",
-    functions: Annotated[str, typer.Option("--functions", metavar="NAMES", help=FUNCTIONS, show_default=False)] = "",
+    functions: Annotated[str | None, typer.Option("--functions", metavar="NAMES", help=FUNCTIONS, show_default=False)] = None,
     link: Annotated[str, typer.Option("--link", metavar="KIND", help=LINK, show_default=False)] = "",
     python: Annotated[bool, typer.Option("--python", help=PYTHON)] = False,
     release: Annotated[str, typer.Option("--release", metavar="VERSION", help=RELEASE, show_default=False)] = "",
@@ -74,7 +74,7 @@ def build(
         return
     from rnnspec.deploy.build import build as make
 
-    wanted = [each.strip() for each in functions.split(",")] if functions else []
+    wanted = [] if functions is None else [each.strip() for each in functions.split(",")]
     reports = make(
         model, output, targets=target or None, name=name, functions=wanted, page=page, link=link, weights=storage, weights_file=weights_file
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.target_names import BROWSER_TARGETS, LEVELS
+from rnnspec.contract.target_names import ALL_LEVELS, BROWSER_TARGETS, LEVELS
 from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
@@ -29,7 +29,7 @@ from rnnspec.deploy.forward_library import forward_reference
 from rnnspec.deploy.library import library
 from rnnspec.deploy.package_texts import package_texts
 from rnnspec.deploy.page_text import page_text
-from rnnspec.deploy.shared import shared_library
+from rnnspec.deploy.shared import KINDS, LinkKind, check_kind, file_name, shared_library
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, each_once, identifier, step_layout, step_problem
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.target_file import chosen_targets
@@ -40,6 +40,7 @@ from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
 from rnnspec.frozen import frozen
 from rnnspec.kernel.target import Target
+from rnnspec.resources import read_resource
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
 
@@ -54,9 +55,6 @@ DEFAULT = "x86-64-v3"
 
 FUNCTIONS = ("step", "forward")
 """The functions that a library may have, in the order of its header."""
-
-LINKED = ("so",)
-"""The kinds of linked libraries."""
 
 CHECKED_STEPS = 64
 """Steps of `check.bin`."""
@@ -125,7 +123,9 @@ def build(
     functions     sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
     page          bool                       also `page.html`, which runs the first of the targets that     False
                                              is for WebAssembly, ("wasm32-simd",) if none is given
-    link          str                        "so": also a shared library of Linux's for each target         none
+    link          str                        "so", "dylib", "dll": also a shared library of Linux's,        none
+                                             macOS's, Windows' for each target; "wasm": the module, which
+                                             a target of WebAssembly has in any case
     weights       "float16", "bfloat16",     how matrices are kept, see `load`: less memory, outputs that   the model's own
                   "int8"                     differ by what the report says
     weights_file  bool                       the weights in a file beside each library, `<name>.weights`,   False
@@ -155,8 +155,7 @@ def build(
         raise CannotBuild("targets: expected one at least")
     if page and not any(each.object_format == "Wasm" for each in chosen.values() if each is not None):
         raise CannotBuild(f"page: it runs in a browser, so one of the targets has to be {' or '.join(BROWSER_TARGETS)}")
-    if link and link not in LINKED:
-        raise CannotBuild(no_such_name("kind of linked library", link, LINKED))
+    kind = _kind_of_library(link, chosen)
     if weights_file:
         _check_weights_file(chosen)
     content = _content(model)
@@ -173,7 +172,8 @@ def build(
     machines = [each.target for own in made for each in own.libraries]
     checks = {machine.name: _checks(compilation, saved.weights, machine, layouts, storage) for machine in machines}
     architecture = compilation.backend.host_target().architecture
-    linked = [shared_library(each.parts, architecture) if link else None for each in made]
+    runtime = compilation.backend.assemble(read_resource("templates", "windows_runtime.ll"), made[0].target) if kind == "dll" else b""
+    linked = [None if kind in (None, "wasm") else shared_library(kind, replace(each.parts, runtime=runtime), architecture) for each in made]
     linkable = [each for each in made if each.target.object_format == "Wasm"]
     modules = {each.folder: link_module(each.members[0].object_code, each.symbols) for each in linkable}
     reports = [_report(compilation, layouts, each, modules.get(each.folder)) for each in made]
@@ -184,7 +184,9 @@ def build(
             reports[place] = replace(reports[place], weights=storage.value, difference=apart)
     with new_folder(Path(folder)) as inside:
         for each, shared in zip(made, linked, strict=True):
-            _write_target(inside / each.folder, each, shared)
+            _write_target(inside / each.folder, each)
+            if shared is not None and kind is not None:
+                (inside / each.folder / file_name(each.prefix, kind)).write_bytes(shared)
             if (beside := each.libraries[0].weights_file) is not None:
                 (inside / each.folder / f"{layouts.prefix}.weights").write_bytes(beside)
             for own in each.libraries:
@@ -271,6 +273,19 @@ def _difference(given: _Checks, expected: _Checks) -> float:
     return max((float(np.abs(one - other).max(initial=0.0)) for one, other in pairs), default=0.0)
 
 
+def _kind_of_library(link: str, chosen: Mapping[str, Target | None]) -> LinkKind | None:
+    """The kind of linked library, None for none; CannotBuild for one that there isn't, or that a target can't have."""
+    kind = next((each for each in KINDS if each == link), None)
+    if link and kind is None:
+        raise CannotBuild(no_such_name("kind of linked library", link, KINDS))
+    for target in chosen.values():
+        if kind is not None and target is not None:
+            check_kind(kind, target)
+        elif kind not in (None, "so"):
+            raise CannotBuild(f"link: {ALL_LEVELS} is for Linux, whose libraries are `so`, and not `{kind}`")
+    return kind
+
+
 def _check_weights_file(chosen: Mapping[str, Target | None]) -> None:
     for name, target in chosen.items():
         if target is None:
@@ -331,12 +346,10 @@ def _report(model: Compilation, layouts: Layouts, made: Built, module: Linked | 
     return TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations, stack=stack)
 
 
-def _write_target(folder: Path, made: Built, shared: bytes | None) -> None:
+def _write_target(folder: Path, made: Built) -> None:
     _write_archive(folder, made.prefix, made.members, bsd=made.target.object_format == "MachO")
     if len(made.members) == 1:
         (folder / f"{made.prefix}.o").write_bytes(made.members[0].object_code)
-    if shared is not None:
-        (folder / f"lib{made.prefix}.so").write_bytes(shared)
 
 
 def _write_archive(folder: Path, prefix: str, members: Sequence[Member], *, bsd: bool) -> None:

@@ -1,75 +1,170 @@
-"""Shared libraries, by a linker of this machine's: no package of Python's brings one."""
+"""Shared libraries, by a linker of this machine's or the one in the package `ziglang`."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal, assert_never
 
 from rnnspec.deploy.step_layout import CannotBuild
 from rnnspec.frozen import frozen
 from rnnspec.kernel.target import Target
 
-SECONDS = 60
-"""The most that a linker may take."""
+LinkKind = Literal["so", "dylib", "dll", "wasm"]
+
+SECONDS = 300
+"""The most that a linker may take: zig compiles what it needs the first time."""
+
+_SYSTEMS: Mapping[LinkKind, tuple[str, str]] = {
+    "so": ("ELF", "Linux's"),
+    "dylib": ("MachO", "macOS's"),
+    "dll": ("COFF", "Windows'"),
+    "wasm": ("Wasm", "WebAssembly's"),
+}
+"""The objects of which a kind is made, and whose it is."""
+
+KINDS: tuple[LinkKind, ...] = tuple(_SYSTEMS)
+
+OLDEST_MACOS = "11.0"
+"""The first macOS for Arm's processors."""
+
+_MACHO_NAMES = {"aarch64": "arm64", "x86_64": "x86_64"}
+_VERSIONS = range(22, 13, -1)
+"""Of LLVM, by which Debian names programs."""
 
 
 @frozen
 class Linker:
-    """A linker's command; `options` come before those of all linkers, which a compiler is given through `-Wl`."""
+    """A linker: the command, and its arguments before the objects."""
 
     command: str
-    options: tuple[str, ...] = ()
-    through: bool = False
-
-
-def linkers(target: Target, host_architecture: str) -> tuple[Linker, ...]:
-    """The linkers that can make a target's shared library, the first one first; CannotBuild for a target that has none."""
-    if target.object_format != "ELF" or target.relocation != "pic":
-        raise CannotBuild(f"link: a library for {target.name} can't be a .so, which is Linux's; leave it out, or leave out the target")
-    compilers = [f"{target.architecture}-linux-gnu-gcc"]
-    if target.architecture == host_architecture:
-        compilers = ["cc", "gcc", *compilers]
-    return (Linker("ld.lld"), *(Linker(name, ("-shared", "-nostdlib"), through=True) for name in compilers))
+    arguments: tuple[str, ...]
 
 
 @frozen
 class Parts:
-    """What is linked: objects for a target, and the functions that are seen, whose names begin with `prefix`."""
+    """What is linked: objects for a target, and the functions that are seen, whose names begin with `prefix`.
+
+    `runtime`: an object with what Windows' C library has, empty for other systems.
+    """
 
     prefix: str
     target: Target
     objects: tuple[bytes, ...]
     symbols: tuple[str, ...]
+    runtime: bytes = b""
 
 
-def shared_library(parts: Parts, host_architecture: str, find: Callable[[str], str | None] = shutil.which) -> bytes:
-    """The shared library; CannotBuild if nothing here links, or what does fails."""
-    known = linkers(parts.target, host_architecture)
+def file_name(prefix: str, kind: LinkKind) -> str:
+    """A library's, as its system has it."""
+    return f"{prefix}.dll" if kind == "dll" else f"lib{prefix}.{kind}"
+
+
+def check_kind(kind: LinkKind, target: Target) -> None:
+    """CannotBuild for a target whose system has no such libraries."""
+    made_of, whose = _SYSTEMS[kind]
+    if target.object_format != made_of or (target.relocation != "pic" and kind != "wasm"):
+        own = next((name for name, (other, _) in _SYSTEMS.items() if other == target.object_format and target.relocation == "pic"), "")
+        instead = f"; its own are `{own}`" if own else ""
+        raise CannotBuild(
+            f"link: a library for {target.name} can't be a .{kind}, which is {whose}; leave it out, or leave out the target{instead}"
+        )
+
+
+def linkers(kind: LinkKind, parts: Parts, host_architecture: str) -> tuple[Linker, ...]:
+    """The linkers that can make a library of a kind that the target has, the first one first."""
+    target, symbols = parts.target, parts.symbols
+    match kind:
+        case "so":
+            options = [f"-soname={file_name(parts.prefix, kind)}", "--version-script=seen", "--build-id=none", "-znow", "-znoexecstack"]
+            compilers = [f"{target.architecture}-linux-gnu-gcc"]
+            if target.architecture == host_architecture:
+                compilers = ["cc", "gcc", *compilers]
+            through = ("-shared", "-nostdlib", *(f"-Wl,{option}" for option in options))
+            return (Linker("ld.lld", ("-shared", *options)), *(Linker(name, through) for name in compilers))
+        case "dylib":
+            name = _MACHO_NAMES.get(target.architecture, target.architecture)
+            seen = [word for symbol in symbols for word in ("-exported_symbol", f"_{symbol}")]
+            options = ["-install_name", f"@rpath/{file_name(parts.prefix, kind)}", "-undefined", "dynamic_lookup", *seen]
+            own = ("-dylib", "-arch", name, "-platform_version", "macos", OLDEST_MACOS, OLDEST_MACOS, *options)
+            names = ("ld64.lld", *(f"ld64.lld-{version}" for version in _VERSIONS))
+            zig = ("cc", "-target", f"{target.architecture}-macos.{OLDEST_MACOS}", "-shared", f"-Wl,-install_name,{options[1]}")
+            return (*(Linker(each, own) for each in names), Linker("zig", (*zig, "-Wl,-undefined,dynamic_lookup")))
+        case "dll":
+            own = ("/dll", "/noentry", "/nodefaultlib", "/brepro", "/nologo", *(f"/export:{symbol}" for symbol in symbols))
+            through = ("-shared", "-s", "-Wl,--no-insert-timestamp", "seen.def")
+            zig = ("cc", "-target", f"{target.architecture}-windows-gnu", "-shared", "-s", "seen.def")
+            gcc = f"{target.architecture}-w64-mingw32-gcc"
+            return Linker("lld-link", own), Linker(gcc, through), Linker("zig", zig)
+        case "wasm":
+            return ()
+    assert_never(kind)
+
+
+def find_program(command: str) -> str | None:
+    """The path of a command; of zig that of Python's package, too."""
+    path = shutil.which(command)
+    if path is None and command == "zig" and (package := find_spec("ziglang")) is not None and package.origin is not None:
+        inside = Path(package.origin).with_name("zig")
+        return next((str(each) for each in (inside, inside.with_suffix(".exe")) if each.exists()), None)
+    return path
+
+
+_HINTS: Mapping[LinkKind, str] = {
+    "so": "Debian's package lld has the first",
+    "dylib": "Debian's package lld has the last ones but zig, and `pip install 'rnnspec[link]'` has zig",
+    "dll": "Debian's package lld has the first, and `pip install 'rnnspec[link]'` has zig",
+    "wasm": "",
+}
+
+
+def shared_library(kind: LinkKind, parts: Parts, host_architecture: str, find: Callable[[str], str | None] = find_program) -> bytes:
+    """The shared library; CannotBuild for another system's target, if nothing here links, or if what does fails."""
+    check_kind(kind, parts.target)
+    known = linkers(kind, parts, host_architecture)
+    failed: CannotBuild | None = None
     for linker in known:
-        if (path := find(linker.command)) is not None:
-            return _linked(parts, linker, path)
+        if (path := find(linker.command)) is None:
+            continue
+        try:
+            return _linked(kind, parts, linker, path)
+        except CannotBuild as error:  # one behind it may have what this one hasn't
+            failed = failed or error
+    if failed is not None:
+        raise failed
     tried = ", ".join(linker.command for linker in known)
-    raise CannotBuild(f"link: nothing here links for {parts.target.name}; tried {tried}, of which Debian's package lld has the first")
+    raise CannotBuild(f"link: nothing here links for {parts.target.name}; tried {tried}, of which {_HINTS[kind]}")
 
 
-def _linked(parts: Parts, linker: Linker, path: str) -> bytes:
+def _linked(kind: LinkKind, parts: Parts, linker: Linker, path: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
         inside = Path(folder)
-        objects = [f"{number}.o" for number in range(len(parts.objects))]
-        for name, content in zip(objects, parts.objects, strict=True):
+        own = (*parts.objects, parts.runtime) if parts.runtime else parts.objects
+        objects = [f"{number}.o" for number in range(len(own))]
+        for name, content in zip(objects, own, strict=True):
             (inside / name).write_bytes(content)
         (inside / "seen").write_text(f"{{ global: {' '.join(f'{symbol};' for symbol in parts.symbols)} local: *; }};\n")
-        options = [f"-soname=lib{parts.prefix}.so", "--version-script=seen", "--build-id=none", "-znow", "-znoexecstack"]
-        passed = [f"-Wl,{option}" for option in options] if linker.through else ["-shared", *options]
-        command: Sequence[str] = [path, *linker.options, *passed, *objects, "-o", "library.so"]
+        (inside / "seen.def").write_text("\n".join(("EXPORTS", *(f"    {symbol}" for symbol in parts.symbols))) + "\n")
+        # Its name stands in a library of Windows.
+        made = file_name(parts.prefix, kind)
+        output = [f"/out:{made}"] if linker.command == "lld-link" else ["-o", made]
+        command: Sequence[str] = [path, *linker.arguments, *objects, *output]
         try:
             done = subprocess.run(command, cwd=inside, capture_output=True, text=True, timeout=SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CannotBuild(f"link: {linker.command} didn't run: {error}") from None
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        if done.returncode or not (inside / made).exists():
+            said = next(_lines(done.stderr, done.stdout), f"it ended with {done.returncode}")
             raise CannotBuild(f"link: {linker.command} made no library for {parts.target.name}: {said}")
-        return (inside / "library.so").read_bytes()
+        return (inside / made).read_bytes()
+
+
+def _lines(*texts: str) -> Iterator[str]:
+    """Of each text the last line that tells of an error, or the last one."""
+    for text in texts:
+        if lines := text.strip().splitlines():
+            yield next((line for line in reversed(lines) if "error" in line), lines[-1])

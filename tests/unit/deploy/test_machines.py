@@ -152,3 +152,30 @@ def test_arduinos_boards_pass_numbers_in_their_own_way(target: str, tmp_path: Pa
         own = Machine(target, compiler, machine.emulator, machine.packages)
         library = f"src/{target}/{unit.removeprefix('-mfpu=')}-{passing}"
         assert printed(own, folder, "example.c", f"{target}/check.bin", library) == "64 steps, 0 different\n"
+
+
+WINE = ("/usr/lib/wine/wine64", "wine64")
+"""Debian's package has it off the path."""
+
+
+def test_a_dll_has_its_bits(tmp_path: Path) -> None:
+    """Loaded by programs for Windows, under Wine."""
+    linkers = [tool for tool in ("lld-link", "x86_64-w64-mingw32-gcc") if shutil.which(tool)]
+    wine = next((path for each in WINE if (path := shutil.which(each))), None)
+    if (wine is None or len(linkers) < 2) and not ALL:
+        pytest.skip("there is no Wine, or no linker for Windows: apt-get install wine64 lld gcc-mingw-w64-x86-64")
+    assert wine is not None
+    target = "x86-64-v3-windows"
+    folder = tmp_path / "net"
+    rnnspec.build(rnnspec.compile(SPEC, seed=1), folder, targets=[target], functions=["step", "forward"], link="dll")
+    shutil.copy(folder / target / "lstm20.dll", folder)
+    environment = {**os.environ, "WINEPREFIX": str(tmp_path / "wine"), "WINEDEBUG": "-all"}
+    for source, check, said in (
+        ("example.c", "check.bin", "64 steps, 0 different"),
+        ("example_forward.c", "check_forward.bin", "1 outputs, 0 different"),
+    ):
+        command = ["x86_64-w64-mingw32-gcc", "-Iinclude", source, "lstm20.dll", "-o", "example.exe"]
+        subprocess.run(command, cwd=folder, check=True, timeout=60)
+        run = [wine, "example.exe", f"{target}/{check}"]
+        shown = subprocess.run(run, cwd=folder, check=True, capture_output=True, text=True, timeout=120, env=environment)
+        assert said in shown.stdout
