@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -112,17 +112,39 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     The older file's mode is kept, and a link stays a link. What killed processes left of such writes in the folder is removed.
     """
+    write_parts_atomically(path, (content,))
+
+
+def write_parts_atomically(path: Path, parts: Iterable[bytes]) -> None:
+    """As `write_atomically`, of the parts of a content one after the other; an error that making one of them raises stays as it is."""
     try:
         place = path.resolve()
         before = _regular(path, place)
         remove_dead_parts(place.parent)
-        write_beside(place, content, before=before, to_disk=True)
+        write_beside(place, parts, before=before, to_disk=True)
+    except _OfParts as error:
+        raise error.cause from None
     except RuntimeError:  # what `resolve` calls links that go round in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path)) from None
     except OSError as error:
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+class _OfParts(Exception):
+    """The error of who makes the parts of a content, told from those of writing them."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+def _made(parts: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from parts
+    except Exception as error:
+        raise _OfParts(error) from None
 
 
 def _regular(path: Path, place: Path) -> os.stat_result | None:
@@ -136,18 +158,21 @@ def _regular(path: Path, place: Path) -> os.stat_result | None:
     return status
 
 
-def write_beside(place: Path, content: bytes, *, before: os.stat_result | None = None, mode: int = 0o666, to_disk: bool = False) -> None:
+def write_beside(
+    place: Path, content: bytes | Iterable[bytes], *, before: os.stat_result | None = None, mode: int = 0o666, to_disk: bool = False
+) -> None:
     """Write a file under another name in its folder, then move it to its place; whatever fails, nothing is left of it.
 
-    `before`: the file there, whose mode and owner are kept; `mode`: of a new one, less what the process masks.
-    `to_disk`: it outlives a loss of power.
+    `content`: its bytes, or parts of them in order. `before`: the file there, whose mode and owner are kept; `mode`: of a new one, less
+    what the process masks. `to_disk`: it outlives a loss of power.
     """
-    parts: list[tuple[Path, BinaryIO]] = []
+    made: list[tuple[Path, BinaryIO]] = []
     try:
-        deferred(lambda: parts.append(_new_part(place.parent, mode if before is None else 0o600)))
-        ((temporary, file),) = parts
+        deferred(lambda: made.append(_new_part(place.parent, mode if before is None else 0o600)))
+        ((temporary, file),) = made
         with file:
-            file.write(content)
+            for part in (content,) if isinstance(content, bytes) else _made(content):
+                file.write(part)
             file.flush()
             if before is not None:
                 _make_alike(file.fileno(), before)
@@ -158,7 +183,7 @@ def write_beside(place: Path, content: bytes, *, before: os.stat_result | None =
         if fcntl is None:
             temporary.replace(place)
     except BaseException:
-        for temporary, file in parts:
+        for temporary, file in made:
             file.close()
             temporary.unlink(missing_ok=True)
         raise

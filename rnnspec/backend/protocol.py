@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rnnspec.contract.dimensions import Dim, Size
@@ -231,6 +231,10 @@ class Backend(Protocol):
 
     def assemble(self, text: str, target: Target) -> bytes:
         """The object code of a text; InternalError if the text is wrong."""
+        ...
+
+    def stack_bytes(self, text: str, target: Target, roots: Sequence[str]) -> int:
+        """The most that the deepest chain of calls from the functions `roots` of a text takes, without what those of others take."""
         ...
 
     def code_bytes(self, object_code: bytes) -> int:

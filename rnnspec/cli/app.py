@@ -36,7 +36,7 @@ def rnnspec(
 
 
 Name: TypeAlias = Literal[
-    "check", "inspect", "opt", "train", "evaluate", "predict", "compile", "build", "import", "export", "profile", "fmt"
+    "check", "inspect", "opt", "train", "evaluate", "predict", "score", "compile", "build", "import", "export", "profile", "fmt"
 ]
 COMMANDS: tuple[Name, ...] = get_args(Name)
 """The subcommands, in the order of `--help`."""
@@ -69,6 +69,8 @@ def _command(name: Name) -> Callable[..., None]:
             from rnnspec.cli.evaluate import evaluate as command
         case "predict":
             from rnnspec.cli.predict import predict as command
+        case "score":
+            from rnnspec.cli.score import score as command
         case "compile":
             from rnnspec.cli.compile import compile as command
         case "build":

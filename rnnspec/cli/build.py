@@ -91,7 +91,7 @@ def build(
 def _print(reports: tuple[TargetReport, ...]) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("target")
-    for heading in ("code", "constants", "state"):
+    for heading in ("code", "constants", "state", "stack"):
         table.add_column(f"{heading}, bytes", justify="right")
     module = any(report.module is not None for report in reports)
     if module:
@@ -107,7 +107,7 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     if narrow:
         table.add_column(f"{reports[0].weights}, largest difference", justify="right")
     for report in reports:
-        sizes = (f"{size:,}" for size in (report.code, report.constants, report.state))
+        sizes = (f"{size:,}" for size in (report.code, report.constants, report.state, report.stack))
         whole = ("" if report.module is None else f"{report.module:,}",) if module else ()
         calls = "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing"
         further = () if report.workspace is None else (report.workspace,)

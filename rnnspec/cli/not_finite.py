@@ -8,17 +8,14 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature
-from rnnspec.datafiles.predictions import Predictions
+from rnnspec.datafiles.predictions import Predictions, not_finite
 from rnnspec.datafiles.sets import DataSet
 from rnnspec.runtime.data.sample_errors import sample_error
 
 
 def tell_not_finite(signature: Signature, data: DataSet, found: Predictions) -> None:
     """A warning, which names the place of the first number in the inputs of the first such sample that isn't finite, if one isn't."""
-    wrong = np.zeros(data.samples, np.bool_)
-    for array, real in zip(found.arrays, found.reals, strict=True):
-        faulty = ~np.isfinite(array)
-        wrong |= (faulty if real is None else faulty & real[..., None]).any(axis=tuple(range(1, array.ndim)))
+    wrong = not_finite(found)
     if wrong.any():
         others = int(np.count_nonzero(wrong)) - 1
         more = f"; nor are those of {others} other sample{'s' if others > 1 else ''}" if others else ""

@@ -12,7 +12,7 @@ from rnnspec.file_kinds import curves_problem
 from rnnspec.files import try_to_write_beside
 
 STANDARD_OUTPUT = Path("-")
-ENDINGS = (".csv", ".jsonl", ".npy", ".npz")
+ENDINGS = (".csv", ".jsonl", ".npy", ".npz", ".parquet")
 """File endings for predictions, each a format."""
 ENDINGS_TEXT = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import BinaryIO
 
@@ -10,7 +10,7 @@ from rnnspec.datafiles.arrays import read_npy, read_npz
 from rnnspec.datafiles.content import GZIP, STANDARD_INPUT, name_of, opened, text_of
 from rnnspec.datafiles.delimited import read_csv, read_tsv
 from rnnspec.datafiles.json_lines import read_json_lines
-from rnnspec.datafiles.parquet import read_parquet
+from rnnspec.datafiles.parquet import read_parquet, read_parquet_parts
 from rnnspec.datafiles.table import Column, Table, Wanted
 from rnnspec.file_kinds import DATA_FORMATS, DataFormat
 from rnnspec.frozen import frozen
@@ -52,6 +52,22 @@ def read_tables(paths: Sequence[str], wanted: Wanted, reading: Reading = PLAIN) 
         columns |= table.columns
     noun = next((table.noun for table in tables if table.noun == "column"), tables[0].noun)
     return Table(", ".join(table.path for table in tables), columns, tuple(names), noun)
+
+
+def read_parts(path: str, wanted: Wanted, reading: Reading, rows: int | None) -> Iterator[Table]:
+    """The table of one file in parts, of at most so many rows where the format allows to read them so; None for all of it at once."""
+    with opened(path) as file:
+        kind = _format_of(path, file, reading)[1]
+        if kind == "parquet":
+            yield from read_parquet_parts(name_of(path), file, wanted, rows)
+            return
+    yield _table(path, wanted, reading, alone=True)
+
+
+def format_of(path: str, reading: Reading = PLAIN) -> DataFormat:
+    """The format of a file; OSError if it can't be opened, ValueError if nothing says it."""
+    with opened(path) as file:
+        return _format_of(path, file, reading)[1]
 
 
 def _table(path: str, wanted: Wanted, reading: Reading, *, alone: bool) -> Table:

@@ -19,8 +19,8 @@ from rnnspec.contract.dimensions import Dim
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import OutputSignature, Signature
 from rnnspec.datafiles import values
-from rnnspec.datafiles.roles import Role
-from rnnspec.datafiles.table import Column, Samples, Steps, flags_of, number_of, numbers_of, shown
+from rnnspec.datafiles.roles import Role, listed
+from rnnspec.datafiles.table import Column, Samples, Steps, Table, flags_of, number_of, numbers_of, shown
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.columns import Rows
 
@@ -33,13 +33,14 @@ class Keys:
     """What tells the samples of a set, and their steps, apart in the file.
 
     `names`: the columns of the key. `of_samples`: each one's value for each sample. `time`: the length of the sequences, as outputs that
-    have the same steps name it. `order`: the column that sorts steps, "" without one; `of_steps`: its values for each sample.
+    have the same steps name it, None of keys that are no sequences'. `order`: the column that sorts steps, "" without one; `of_steps`: its
+    values for each sample.
     """
 
     path: str
     names: tuple[str, ...]
     of_samples: tuple[list[Any], ...]
-    time: Dim
+    time: Dim | None
     order: str = ""
     of_steps: Sequence[list[Any]] = ()
 
@@ -92,6 +93,16 @@ def grouped(found: Bound, signature: Signature, classes: Mapping[str, tuple[str,
     of_steps = () if order is None else [[shown_order[row] for row in each] for each in samples]
     names, of_samples = tuple(column.name for column in keys), tuple(_plain(column, firsts) for column in keys)
     return made, Keys(keys[0].path, names, of_samples, time, "" if order is None else order[0].name, of_steps)
+
+
+def keys_by(table: Table, names: Sequence[str]) -> Keys:
+    """Keys by columns that have a value for each sample; ValueError for one that isn't there."""
+    for place, name in enumerate(names):
+        if name not in table.columns:
+            raise ValueError(f"{table.path}: there is no {table.noun} `{name}`; found {listed(table.names) or 'none'}")
+        if name in names[:place]:
+            raise ValueError(f"{name} is given twice as a column to keep")
+    return Keys(table.path, tuple(names), tuple(_plain(table.columns[name], slice(None)) for name in names), None)
 
 
 def _rows_of_samples(keys: Sequence[Column], order: Column | None) -> list[Array]:

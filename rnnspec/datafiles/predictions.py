@@ -7,9 +7,10 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import product
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -17,11 +18,12 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import OutputSignature
 from rnnspec.datafiles.groups import Keys
+from rnnspec.datafiles.parquet_predictions import ArrowColumns, parquet_parts
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import Mask
 from rnnspec.runtime.data.class_names import chosen
 
-CSV, JSONL, NPY, NPZ = ".csv", ".jsonl", ".npy", ".npz"
+CSV, JSONL, NPY, NPZ, PARQUET = ".csv", ".jsonl", ".npy", ".npz", ".parquet"
 
 SAMPLE, STEP = "sample", "step"
 """The columns of numbers that tell lines of a table apart."""
@@ -90,12 +92,45 @@ def check_format(ending: str, outputs: Sequence[OutputSignature]) -> None:
 
 
 def encode(ending: str, found: Predictions) -> bytes:
-    """The bytes of a file with that ending."""
+    """The bytes of a file with that ending; ValueError for Parquet without pyarrow."""
+    return b"".join(encode_parts(ending, (found,)))
+
+
+IN_PARTS = (CSV, JSONL, PARQUET)
+"""The endings of files whose samples may come part by part."""
+
+
+def encode_parts(ending: str, parts: Iterable[Predictions], types: Mapping[str, Any] = MappingProxyType({})) -> Iterator[bytes]:
+    """The bytes of a file with that ending, of predictions whose samples stand one after the other; of `.npy` and `.npz` of one part.
+
+    `types`: those of pyarrow, of the columns of keys by name.
+    """
+    first = 0
     match ending:
         case ".csv":
-            return as_csv(found).encode()
+            for found in parts:
+                yield as_csv(found, first, heading=first == 0).encode()
+                first += len(found.arrays[0])
         case ".jsonl":
-            return "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in as_data(found)).encode()
+            for found in parts:
+                yield "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in as_data(found)).encode()
+        case ".parquet":
+            yield from parquet_parts(map(arrow_columns, parts), types)
+        case _:
+            (found,) = parts
+            yield _encode_arrays(ending, found)
+
+
+def arrow_columns(found: Predictions) -> ArrowColumns:
+    """What stands in the columns of a Parquet file: the keys, then each output and the names of its classes, a sample a row."""
+    keys: dict[str, list[Any]] = {}
+    if found.keys is not None:
+        keys = dict(zip(found.keys.names, found.keys.of_samples, strict=True)) | order_of(found)
+    return ArrowColumns(keys, tuple(found.columns()))
+
+
+def _encode_arrays(ending: str, found: Predictions) -> bytes:
+    match ending:
         case ".npy":
             buffer = io.BytesIO()
             np.save(buffer, found.arrays[0], allow_pickle=False)
@@ -119,6 +154,20 @@ def _archive(arrays: Mapping[str, Array]) -> bytes:
     return buffer.getvalue()
 
 
+def order_of(found: Predictions) -> dict[str, list[Any]]:
+    """For each sample a list of what its real steps are sorted by, under the column's name; nothing where there is none."""
+    keys = found.keys
+    for output, real in zip(found.outputs, found.reals, strict=True):
+        if keys is not None and keys.has_order_of(output):
+            return {
+                keys.order: [
+                    each if real is None else [value for value, there in zip(each, real[sample], strict=False) if there]
+                    for sample, each in enumerate(keys.of_steps)
+                ]
+            }
+    return {}
+
+
 def as_data(found: Predictions) -> list[dict[str, Any]]:
     """For JSON, of each sample each output under its name: a number, or a list of numbers, or one of these for each step.
 
@@ -127,14 +176,7 @@ def as_data(found: Predictions) -> list[dict[str, Any]]:
     """
     columns: dict[str, list[Any]] = {}
     if (keys := found.keys) is not None:
-        columns |= zip(keys.names, keys.of_samples, strict=True)
-        for output, real in zip(found.outputs, found.reals, strict=True):
-            if keys.has_order_of(output):
-                columns[keys.order] = [
-                    each if real is None else [value for value, there in zip(each, real[sample], strict=False) if there]
-                    for sample, each in enumerate(keys.of_steps)
-                ]
-                break
+        columns |= dict(zip(keys.names, keys.of_samples, strict=True)) | order_of(found)
     for name, array, real in found.columns():
         if array.dtype.kind == "U":
             values: Array = array.astype(object)
@@ -143,6 +185,15 @@ def as_data(found: Predictions) -> list[dict[str, Any]]:
             values = (array[..., 0] if array.shape[-1] == 1 else array).astype(np.float64)
         columns[name] = values.tolist() if real is None else [each[real[sample]].tolist() for sample, each in enumerate(values)]
     return [plain(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def not_finite(found: Predictions) -> Mask:
+    """Whether a number of a real step in the predictions isn't finite, (samples,)."""
+    wrong = np.zeros(len(found.arrays[0]), np.bool_)
+    for array, real in zip(found.arrays, found.reals, strict=True):
+        faulty = ~np.isfinite(array)
+        wrong |= (faulty if real is None else faulty & real[..., None]).any(axis=tuple(range(1, array.ndim)))
+    return wrong
 
 
 def plain(value: object) -> Any:
@@ -158,40 +209,42 @@ def plain(value: object) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def as_csv(found: Predictions) -> str:
+def as_csv(found: Predictions, first: int = 0, *, heading: bool = True) -> str:
     """A line a sample, in their order, or one a real step of a sample with the two's numbers in front; a heading above.
 
     With keys these are in the place of the sample's number, and what sorts the steps in that of the step's. A column is an output's
     number of that name, of several numbers `name.0`, `name.1` and so on; `name.class` is the name of the class.
-    Each number is written with all digits that a float64 needs, so that reading gives the same number back.
+    Each number is written with all digits that a float64 needs, so that reading gives the same number back. `first`: the number of the
+    first sample; `heading`: whether the heading stands above.
     """
     real, steps = found.reals[0], found.outputs[0].is_sequence
     places: Any = np.nonzero(np.ones(found.arrays[0].shape[:2], bool) if real is None else real) if steps else slice(None)
     samples: list[int] = places[0].tolist() if steps else [*range(len(found.arrays[0]))]
     numbers: list[int] = places[1].tolist() if steps else []
-    heading: list[str] = [SAMPLE] if steps else []
-    columns: list[list[Any]] = [samples] if steps else []
+    names: list[str] = [SAMPLE] if steps else []
+    columns: list[list[Any]] = [[first + sample for sample in samples]] if steps else []
     keys = found.keys
     if keys is not None:
-        heading, columns = [*keys.names], [[each[sample] for sample in samples] for each in keys.of_samples]
+        names, columns = [*keys.names], [[each[sample] for sample in samples] for each in keys.of_samples]
     if keys is not None and keys.has_order_of(found.outputs[0]):
-        heading.append(keys.order)
+        names.append(keys.order)
         columns.append([keys.of_steps[sample][step] for sample, step in zip(samples, numbers, strict=True)])
     elif steps:
-        heading.append(STEP)
+        names.append(STEP)
         columns.append(numbers)
     for name, array, _ in found.columns():
         rows = array[places]
         if array.dtype.kind == "U":
-            heading.append(name)
+            names.append(name)
             columns.append(rows.tolist())
         else:
             tail = rows.shape[1:]
-            heading += _columns(name, tail)
+            names += _columns(name, tail)
             columns += rows.reshape(len(rows), math.prod(tail)).astype(np.float64).T.tolist()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heading)
+    if heading:
+        writer.writerow(names)
     writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 

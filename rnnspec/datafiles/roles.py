@@ -68,6 +68,12 @@ class Roles:
         """Whether a column of that name may be used."""
         return name in self._taken or self.of_column(name) is not None
 
+    def is_input(self, name: str) -> bool:
+        """Whether a column of that name may say what the inputs are: not one of targets, weights or sets."""
+        known = self.of_column(name)
+        roles = [role for role, columns in self.given.items() if name in columns] + ([] if known is None else [known[0]])
+        return any(role.kind in ("x", "length", "mask", *ROWS) for role in roles)
+
     def of_column(self, name: str) -> tuple[Role, int | None] | None:
         """A column's role by its own name, and its number among several; None if it has none."""
         if name in self._taken:

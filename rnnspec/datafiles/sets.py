@@ -16,7 +16,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.datafiles import values
-from rnnspec.datafiles.groups import Keys, grouped
+from rnnspec.datafiles.groups import Keys, grouped, keys_by
 from rnnspec.datafiles.places import NOWHERE, Origin, parts_of
 from rnnspec.datafiles.roles import LONGEST, MEANT, MOST, SETS, Role, Roles, listed
 from rnnspec.datafiles.table import Column, Samples, Table, flags_of, texts_of
@@ -152,13 +152,28 @@ class DataFile:
         return chosen
 
 
-def bound(table: Table, signature: Signature, roles: Roles, classes: Mapping[str, tuple[str, ...]]) -> DataFile:
-    """The sets of a table for a model; ValueError that names the file and the place of what is wrong. A warning names unused columns.
+def bound(
+    table: Table,
+    signature: Signature,
+    roles: Roles,
+    classes: Mapping[str, tuple[str, ...]],
+    *,
+    ids: Sequence[str] = (),
+    unused: bool = True,
+) -> DataFile:
+    """The sets of a table for a model; ValueError that names the file and the place of what is wrong.
 
-    `classes`: the names of the outputs' classes that the model knows.
+    `classes`: the names of the outputs' classes that the model knows. `ids`: the columns that tell samples apart, which predictions keep as
+    they keep those of `group_by`. `unused`: whether a warning names unused columns.
     """
     found = {role: columns for role, columns in roles.assigned(table).items() if _means_something(role, columns, signature)}
     of_samples, keys = grouped(found, signature, classes)
+    if ids:
+        if keys is not None:
+            raise ValueError(
+                f"{table.path}: the predictions keep {', '.join(keys.names)} of group_by; other columns have several values a sample"
+            )
+        keys = keys_by(table, ids)
     sets = {
         SETS[end]: _data_set(table, signature, roles, classes, of_samples, end, keys) for end in SETS if _inputs_there(roles, found, end)
     }
@@ -175,9 +190,9 @@ def bound(table: Table, signature: Signature, roles: Roles, classes: Mapping[str
         sets |= _cut(table.path, sets.pop("whole"), of_samples[Role(cut[0])][0], by_name=cut[0] == "split")
     elif "train" in sets and "test" in sets:
         sets.pop("whole", None)
-    unused = _tell_unused(table, roles, found, "" if "whole" in sets or cut else "x_train and x_test")
+    left = _tell_unused(table, roles, found, "" if "whole" in sets or cut else "x_train and x_test") if unused else ()
     named = {role.of: _class_names(table.path, columns[0]) for role, columns in found.items() if role.kind == "classes"}
-    return DataFile(table.path, sets, roles, named, table.names, unused)
+    return DataFile(table.path, sets, roles, named, table.names, left)
 
 
 def _means_something(role: Role, columns: Sequence[Column], signature: Signature) -> bool:
@@ -294,6 +309,8 @@ def _data_set(
             raise ValueError(f"{path}: {inputs[0]} has {len(x[first])} samples, {inputs[1]} has {len(given)}")
     layout = values.Layout(path, signature, classes, len(x[first]), found[Role("x", end, first)][0].name, flat.get(first), advice)
     y, weights = (_of_outputs(path, roles, found, kind, end, layout) for kind in ("y", "sample_weight"))
+    if keys is not None and (wrong := next((each for each in keys.of_samples if len(each) != len(x[first])), None)) is not None:
+        raise ValueError(f"{path}: {layout.key} has {len(x[first])} samples, {keys.names[keys.of_samples.index(wrong)]} has {len(wrong)}")
     return DataSet(x, y, masks or None, lengths or None, weights, Origin(parts_of(found, signature, end)), keys)
 
 

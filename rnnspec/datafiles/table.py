@@ -30,7 +30,8 @@ class Column:
 
     `lines`: where in the file the value of each sample stands, from 1; None for files without lines. `written`: the values are cells
     of text, whose numbers are still to be read. `unit`: what a value is called by its number where there are no lines. `steps`: of a
-    column that was put together of several rows a sample, where the value of each step comes from.
+    column that was put together of several rows a sample, where the value of each step comes from. `first`: the number of its first row,
+    of a column that is a part of a file's.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Column:
     written: bool = False
     unit: str = "row"
     steps: Steps | None = None
+    first: int = 0
 
     @property
     def array(self) -> Array | None:
@@ -51,7 +53,7 @@ class Column:
         if self.steps is not None:
             return self.steps.fault(row, problem, step, feature)
         inside = "".join(f", {what} {number}" for what, number in (("step", step), ("feature", feature)) if number is not None)
-        place = f"{self.unit} {row}" if self.lines is None else f"line {self.lines[row]}"
+        place = f"{self.unit} {self.first + row}" if self.lines is None else f"line {self.lines[row]}"
         where = f"{self.name}, {place}" if self.unit == ENTRY else f"{place}, column {self.name}"
         return ValueError(f"{self.path}: {where}{inside}: {problem}")
 

@@ -72,7 +72,7 @@ class TargetReport:
     `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function. `weights`: the elements
     in which matrices are kept. `difference`: between outputs in the files with checks and those of whole weights, the largest one.
     `operations`: the products, sums and elementary functions of a step; None without that. `stack`: the most that the deepest chain of
-    calls takes, for WebAssembly, whose linker counts it; None for others, in whose objects LLVM doesn't write it down.
+    calls takes, without what the `imports` take themselves.
     `training`: of a training step its `workspace`, and of that the `tape`, as expressions of C; the bytes of the `weights`, of their
     `gradient` in the workspace and of the `optimizer`'s state; None without that function.
     """
@@ -87,7 +87,7 @@ class TargetReport:
     weights: str = "float32"
     difference: float = 0.0
     operations: int | None = None
-    stack: int | None = None
+    stack: int = 0
     training: Mapping[str, str | int] | None = None
 
     def as_dict(self) -> dict[str, object]:
@@ -298,7 +298,7 @@ def _difference(given: _Checks, expected: _Checks) -> float:
 
 def _kind_of_library(link: str, chosen: Mapping[str, Target | None]) -> LinkKind | None:
     """The kind of linked library, None for none; CannotBuild for one that there isn't, or that a target can't have."""
-    kind = next((each for each in KINDS if each == link), None)
+    kind = link if link in KINDS else None
     if link and kind is None:
         raise CannotBuild(no_such_name("kind of linked library", link, KINDS))
     for target in chosen.values():
@@ -365,10 +365,16 @@ def _report(model: Compilation, layouts: Layouts, made: Built, module: Linked | 
     workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
     state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
     constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module.content)
-    dtype, stack = model.signature.dtype, None if module is None else module.stack
+    dtype, stack = model.signature.dtype, _stack(model, made) if module is None else module.stack
     training = train_sizes(layouts.train, [each.export.train for each in made.libraries])
     report = TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations, stack=stack)
     return replace(report, training=training)
+
+
+def _stack(model: Compilation, made: Built) -> int:
+    """The stack that a call takes, of the deepest of the levels."""
+    emitted = ((model.backend.emit_library(each.export, each.target).text, each) for each in made.libraries)
+    return max(model.backend.stack_bytes(text, each.target, each.symbols) for text, each in emitted)
 
 
 def _write_target(folder: Path, made: Built) -> None:

@@ -22,7 +22,8 @@ from rnnspec.runtime.data.validate import shows, whole_number
 from rnnspec.runtime.model.random_streams import generator
 from rnnspec.runtime.storage import model_file
 from rnnspec.training.configuration import Beside, Configuration
-from rnnspec.training.saved_model import LOSS_HELP, SavedModel
+from rnnspec.training.saved_model import LOSS_HELP
+from rnnspec.training.scored_model import ScoredModel
 
 if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
@@ -39,7 +40,7 @@ Restore: TypeAlias = Callable[[bytes, dict[str, Any]], "Model"]
 """A model from its file's bytes and from what is beside them, see `Beside.as_plain`; a function that pickle finds by its name."""
 
 
-class Model(SavedModel):
+class Model(ScoredModel):
     """A compiled model with training.
 
     Loss, optimizer, metrics and the defaults of `fit` come from the spec's train section; `configure`

@@ -51,6 +51,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.check_examples": rnnspec.Model.check_examples,
     "Model.evaluate": rnnspec.Model.evaluate,
     "Model.report": rnnspec.Model.report,
+    "Model.scorer": rnnspec.Model.scorer,
     "training.optimizers": training_optimizers,
     "training.schedules": training_schedules,
     "optimizers": optimizers,

@@ -218,7 +218,7 @@ def test_texts_are_predicted(tone: Workplace) -> None:
         (): "one of --data and --text says what is predicted",
         ("--text", "a", "-d", "trend.npz"): "one of --data and --text says what is predicted",
         ("--text", "a", "-o", "-", "--json"): "it prints to standard output, where `-o -` writes",
-        ("--text", "a", "-o", "-", "--output-format", "xml"): "`xml` is no format; there are .csv, .jsonl, .npy or .npz",
+        ("--text", "a", "-o", "-", "--output-format", "xml"): "`xml` is no format; there are .csv, .jsonl, .npy, .npz or .parquet",
         ("-d", "trend.npz", "--format", "xml"): "`xml` is no format; there are npz, npy, csv, tsv, jsonl, parquet",
         ("-d", "trend.npz", "--columns", "x"): "`x` is not of the form NAME=COLUMN",
         ("-d", "trend.npz", "--columns", "x=a", "--columns", "x=b"): "`x` is given twice",
@@ -279,7 +279,7 @@ def test_predictions_are_written_as_the_ending_says(trained: Workplace, tmp_path
 def test_other_endings_are_refused_first(workplace: Workplace, name: str) -> None:
     """Neither the model nor the data is looked at."""
     message = workplace.refuses("predict", "absent.rnnc", "-d", "absent.npz", "-o", name)
-    assert "predictions are written as .csv, .jsonl, .npy or .npz, so the name has to end in one of these" in message
+    assert "predictions are written as .csv, .jsonl, .npy, .npz or .parquet, so the name has to end in one of these" in message
 
 
 def test_outputs_that_a_file_cannot_hold_are_refused_before_the_data_is_read(tagger: Workplace) -> None:

@@ -75,7 +75,8 @@ MAY_KNOW: dict[str, set[str]] = {
     NATIVE: LOW | {STORAGE},
     RUNTIME_MODEL: LOW | {DATA, STORAGE, NATIVE},
     PACKAGED: LOW | set(RUNTIME),
-    "training": LOW | {*RUNTIME, BINDING, "keras_names", "interop", "decoding", "svg"},
+    "scorer": LOW | {DATA, "datafiles"},
+    "training": LOW | {*RUNTIME, BINDING, "keras_names", "interop", "decoding", "scorer", "svg"},
     "callbacks": {"training"},
     "optimizers": {"training"},
     "schedules": {"training"},
@@ -127,10 +128,12 @@ MAY_KNOW: dict[str, set[str]] = {
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
+    "scoring": LOW | {"api", "datafiles", "scorer", "training"},
     "profile": LOW | {"ir", "kernel", "backend", "backend.llvm_cpu", "driver", *RUNTIME, "training"},
     "deploy": LOW | {"api", "ir", "kernel", "backend", "driver", "frontend.binding", *RUNTIME, PACKAGED, "training"},
     "__main__": {"cli"},
-    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", IMPORTING, EXPORTING, "datafiles", "profile", "deploy"},
+    "cli": LOW
+    | {"", "api", "driver", *RUNTIME, "training", "interop", IMPORTING, EXPORTING, "datafiles", "profile", "deploy", "scorer", "scoring"},
 }
 """What each room may import besides itself; a room is a folder or a module of the package, or a folder in such a folder.
 
@@ -139,7 +142,21 @@ Read from the top: a room stands on the floor above the highest room that it may
 
 COMMANDS = tuple(
     f".{name}"
-    for name in ("build", "check", "compile", "evaluate", "export", "format", "import_", "inspect", "opt", "predict", "profile", "train")
+    for name in (
+        "build",
+        "check",
+        "compile",
+        "evaluate",
+        "export",
+        "format",
+        "import_",
+        "inspect",
+        "opt",
+        "predict",
+        "profile",
+        "score",
+        "train",
+    )
 )
 HEAVY = {"h5py", "jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "tensorflow", "threadpoolctl", "torch", "typer"}
 LATE = {
@@ -153,6 +170,7 @@ LATE = {
     "rnnspec.training.callbacks",
     "rnnspec.training.model",
     "rnnspec.training.saved_model",
+    "rnnspec.training.scored_model",
     *(f"rnnspec.cli{module}" for module in ("", ".app", ".specs", *COMMANDS)),
 }
 """Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from rnnspec.backend.llvm_cpu import entry, exports, objects, sequence_losses, updates
+from rnnspec.backend.llvm_cpu import entry, exports, objects, sequence_losses, stack_frames, updates
 from rnnspec.backend.llvm_cpu.dispatch import emit_dispatch
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine
@@ -95,6 +95,10 @@ class LlvmCpu:
     def assemble(self, text: str, target: Target) -> bytes:
         """An object file of the target's kind; InternalError if LLVM refuses the text."""
         return Machine(target).object_code(text)
+
+    def stack_bytes(self, text: str, target: Target, roots: Sequence[str]) -> int:
+        """The most that the deepest chain of calls takes, see `stack_frames`."""
+        return stack_frames.stack_bytes(Machine(target).assembly(stack_frames.unwound(text)), target, roots)
 
     def code_bytes(self, object_code: bytes) -> int:
         """The sum of all sections of instructions."""

@@ -15,7 +15,7 @@ DEPTHWISE, SEPARABLE, PLAIN = "DepthwiseConv1D", "SeparableConv1D", "Conv1D"
 
 
 @frozen(eq=False)
-class Convolution:
+class PlainConvolution:
     """A `Conv1D`: its settings, and its weights in their order."""
 
     settings: Config
@@ -27,7 +27,7 @@ def looks_at_parts(kind: str, settings: Config) -> bool:
     return kind in (DEPTHWISE, SEPARABLE) or (kind == PLAIN and settings.get("groups") not in (None, 1))
 
 
-def plain_convolutions(kind: str, settings: Config, arrays: Sequence[Array]) -> tuple[Convolution, ...]:
+def plain_convolutions(kind: str, settings: Config, arrays: Sequence[Array]) -> tuple[PlainConvolution, ...]:
     """The convolutions, one behind the other. ValueError for arrays that aren't such a layer's."""
     wants = (2 if kind == SEPARABLE else 1) + (settings.get("use_bias", True) is not False)
     if len(arrays) != wants or arrays[0].ndim != 3:
@@ -36,15 +36,15 @@ def plain_convolutions(kind: str, settings: Config, arrays: Sequence[Array]) -> 
         groups = settings["groups"]
         if type(groups) is not int or groups < 1 or arrays[0].shape[2] % groups:
             raise ValueError(f"{arrays[0].shape[2]} filters in {groups!s:.40} groups")
-        return (Convolution({**settings, "groups": 1}, (in_groups(arrays[0], groups), *arrays[1:])),)
+        return (PlainConvolution({**settings, "groups": 1}, (in_groups(arrays[0], groups), *arrays[1:])),)
     size, features, multiplier = arrays[0].shape
     deep = in_groups(arrays[0].reshape(size, 1, features * multiplier), features)
     own = _without(settings, "depthwise_", "pointwise_", "depth_multiplier", "filters", "groups")
     if kind == DEPTHWISE:
-        return (Convolution({**own, "filters": deep.shape[2]}, (deep, *arrays[1:])),)
+        return (PlainConvolution({**own, "filters": deep.shape[2]}, (deep, *arrays[1:])),)
     first = {**_without(own, "bias_", "activation"), "filters": deep.shape[2], "use_bias": False}
     then = {**_without(own, "strides", "padding", "dilation_rate"), "filters": settings["filters"], "kernel_size": 1}
-    return Convolution(first, (deep,)), Convolution(then, tuple(arrays[1:]))
+    return PlainConvolution(first, (deep,)), PlainConvolution(then, tuple(arrays[1:]))
 
 
 def in_groups(kernel: Array, groups: int) -> Array:

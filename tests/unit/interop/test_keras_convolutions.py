@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnspec.contract.executable import Array
-from rnnspec.interop.keras_files.convolutions import DEPTHWISE, PLAIN, SEPARABLE, Convolution, looks_at_parts, plain_convolutions
+from rnnspec.interop.keras_files.convolutions import DEPTHWISE, PLAIN, SEPARABLE, PlainConvolution, looks_at_parts, plain_convolutions
 
 RANDOM = np.random.default_rng(5)
 X = RANDOM.normal(size=(7, 4))
@@ -20,7 +20,7 @@ def windows(size: int) -> Array:
     return np.stack([X[step : step + size] for step in range(len(X) - size + 1)])
 
 
-def applied(convolution: Convolution, x: Array) -> Array:
+def applied(convolution: PlainConvolution, x: Array) -> Array:
     kernel = convolution.weights[0]
     looked = np.stack([x[step : step + len(kernel)] for step in range(len(x) - len(kernel) + 1)])
     sums = np.einsum("tkf,kfo->to", looked, kernel)
