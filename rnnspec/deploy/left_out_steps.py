@@ -9,7 +9,7 @@ from rnnspec.deploy.step_layout import StepLayout
 
 
 def left_out(layout: StepLayout) -> Iterator[str]:
-    """A sentence a line: which steps are masked and what they give, and at which steps an output has no value; none if every step counts."""
+    """A sentence a line: which steps are masked and what they give, which outputs have values when; none if every step counts."""
     names = {each.source: each.name for each in layout.inputs}
     if layout.masked:
         masks = " or ".join(f"all of `{names[name]}` is {value:g}" for name, value in layout.masked)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from rnnspec.backend.protocol import OK
 from rnnspec.backend.templates import render
+from rnnspec.deploy.left_out_steps import left_out
 from rnnspec.deploy.step_layout import Field, StepLayout
 from rnnspec.version import __version__
 
@@ -29,6 +30,7 @@ def package_texts(layout: StepLayout, model: str, digest: str, targets: Sequence
         "example": ", ".join(f"{json.dumps(each.name)}: {_example(each)}" for each in layout.inputs),
         "rows": "\n".join(f"| {kind} | `{each.name}` | {_meaning(each)} |" for kind, each in rows),
         "targets": " and ".join(f"`{target}`" for target in targets),
+        "left_out": "".join(f"- {line}\n" for line in left_out(layout)),
     }
     types: dict[str, object] = {
         **values,

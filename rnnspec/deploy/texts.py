@@ -10,8 +10,8 @@ from rnnspec.contract.dimensions import Dim
 from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.forward_texts import forward_example, forward_header
-from rnnspec.deploy.step_layout import Field, StepLayout
 from rnnspec.deploy.left_out_steps import left_out
+from rnnspec.deploy.step_layout import Field, StepLayout
 from rnnspec.deploy.weights_text import WEIGHTS_PARAMETER, WeightsFile
 from rnnspec.version import __version__
 

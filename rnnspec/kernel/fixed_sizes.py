@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from rnnspec.contract.dimensions import Dim, Size, substituted
+from rnnspec.contract.dimensions import ROWS, Dim, Size, substituted
 from rnnspec.diagnostics import InternalError
 from rnnspec.kernel.nodes import (
     ColumnReduce,
@@ -41,5 +41,7 @@ def _fixed(node: Node, sizes: Mapping[Size, Dim]) -> Node:
         case ScanLoop():
             if node.steps in sizes:
                 raise InternalError("a scan of a known number of steps")
-            return replace(node, rows=substituted(node.rows, sizes))
+            rows = substituted(node.rows, sizes)
+            body = tuple(_fixed(each, {**sizes, ROWS: 1}) for each in node.body) if rows == 1 else node.body
+            return replace(node, rows=rows, body=body)
     assert_never(node)

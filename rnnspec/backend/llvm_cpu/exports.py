@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.denormals import begin_flushing, end_flushing
 from rnnspec.backend.llvm_cpu.entry import CONSTANTS
 from rnnspec.backend.llvm_cpu.forward_exports import emit_forward, forward_symbols
 from rnnspec.backend.llvm_cpu.forward_inputs import is_id
 from rnnspec.backend.llvm_cpu.forward_workspace import pointers_of
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
-from rnnspec.backend.llvm_cpu.module import emit_nests, module_text
-from rnnspec.backend.llvm_cpu.packed_step import emit_packed_step, reads_indices
-from rnnspec.backend.llvm_cpu.step_buffers import alignment, home_of, kept_pointers, step_pointers
+from rnnspec.backend.llvm_cpu.module import module_text
+from rnnspec.backend.llvm_cpu.one_step import emit_one_step
+from rnnspec.backend.llvm_cpu.step_buffers import alignment, kept_pointers, step_pointers
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
-from rnnspec.backend.llvm_cpu.weights_file import check_symbol, constants_behind, emit_check, weights_pointers
+from rnnspec.backend.llvm_cpu.weights_file import check_symbol, emit_check, weights_pointers
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
-from rnnspec.backend.protocol import BAD_ID, OK, LibraryExport, StepExport
-from rnnspec.contract.dimensions import Size
-from rnnspec.diagnostics import InternalError
+from rnnspec.backend.protocol import BAD_ID, OK, LibraryExport
 from rnnspec.frozen import frozen
-from rnnspec.kernel.memory import Plan, buffers_of, plan_scratch
-from rnnspec.kernel.nodes import KernelFunction
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 
@@ -68,10 +62,7 @@ def emit_library(export: LibraryExport, target: Target) -> str:
     vectors = Vectors(FunctionWriter("", ()), target, dtype, library)
     parts: list[str] = []
     if export.step is not None:
-        function = export.step.kernels.function
-        nests, calls = emit_nests(function, vectors)
-        one_step = emit_packed_step if reads_indices(function) else _one_step
-        parts += [*nests, *one_step(function, calls, export, export.step, vectors)]
+        parts += emit_one_step(export, export.step, vectors)
         parts += [_entry(export, vectors, several=several) for several in (False, True)]
     if export.forward is not None:
         parts += emit_forward(export, export.forward, vectors)
@@ -82,49 +73,6 @@ def emit_library(export: LibraryExport, target: Target) -> str:
 def _constants(export: LibraryExport, target: Target) -> str:
     literal = "".join(f"\\{byte:02X}" for byte in export.constants)
     return f'{CONSTANTS} = internal constant [{len(export.constants)} x i8] c"{literal}", align {alignment(target)}'
-
-
-def _one_step(function: KernelFunction, calls: Sequence[NestCall], export: LibraryExport, step: StepExport, vectors: Vectors) -> list[str]:
-    """The nests one after the other. New states lie on the stack until all old ones were read."""
-    target, buffers = vectors.target, {buffer.name: buffer for buffer in function.buffers}
-    used = dict.fromkeys(name for node in function.nodes for name in buffers_of(node))
-    writer = FunctionWriter(f"{export.prefix}.step", [f"ptr noalias {pointer}" for pointer in step_pointers(export)])
-    plan = plan_scratch(function)
-    places, size = _stack(plan, step.state_bytes, alignment(target))
-    stack = writer.assign(f"alloca [{max(size, 1)} x i8], align {alignment(target)}", "stack")
-    scratch = {name: places[slot] for name, slot in plan.slot_of.items()}
-    registers: dict[str, str] = {}
-    constants = CONSTANTS if export.file is None else constants_behind(writer)
-    for buffer in (buffers[name] for name in used):
-        base, place = home_of(buffer, export, step, stack, scratch, constants)
-        registers[buffer.name] = writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {place}", "b")
-    for call in calls:
-        sizes = [_number(size) for size in (call.size, *call.further)]
-        arguments = [*(f"ptr {registers[name]}" for name in call.buffers), "i64 0", *(f"i64 {size}" for size in sizes)]
-        writer.do(f"call void @{quoted(call.name)}({', '.join(arguments)})")
-    if step.state_bytes:
-        vectors.library.declarations["declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"] = None
-        size_of_element = ELEMENT_BYTES[function.dtype]
-        copied = f"ptr align {size_of_element} %state, ptr align {size_of_element} {stack}, i64 {step.state_bytes}, i1 false"
-        writer.do(f"call void @llvm.memcpy.p0.p0.i64({copied})")
-    return [writer.text()]
-
-
-def _number(size: int | Size) -> int:
-    if not isinstance(size, int):
-        raise InternalError(f"a library's step over {size}")
-    return size
-
-
-def _stack(plan: Plan, state_bytes: int, align: int) -> tuple[list[int], int]:
-    """The places of the slots behind the new states, and the bytes of all."""
-    places: list[int] = []
-    end = state_bytes
-    for slot in plan.slots:
-        end += -end % align
-        places.append(end)
-        end += slot.row_bytes * max(1, _number(slot.rows))
-    return places, end
 
 
 def _entry(export: LibraryExport, vectors: Vectors, *, several: bool) -> str:
