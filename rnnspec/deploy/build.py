@@ -133,7 +133,7 @@ def build(
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
     give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a Cortex-M among
-    the targets it is an Arduino library, too; with a step for WebAssembly an npm package: a linked `.wasm`, a module of JavaScript and its
+    the targets it is an Arduino library, too; with one for WebAssembly an npm package: a linked `.wasm`, a module of JavaScript and its
     types. The same model gives the same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
@@ -200,9 +200,9 @@ def build(
         written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes))
         if not weights_file:  # a sketch has no files
             written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
-        if layouts.step is not None and modules:
-            written |= package_texts(layouts.step, model_name, digest, list(modules))
-            if page:
+        if modules:
+            written |= package_texts(layouts, model_name, digest, list(modules))
+            if page and layouts.step is not None:
                 written["page.html"] = page_text(layouts.step, model_name, digest, next(iter(modules.values())).content)
         for path, text in written.items():
             (inside / path).parent.mkdir(parents=True, exist_ok=True)

@@ -84,26 +84,30 @@ def largest(dims: Iterable[Dim]) -> Dim:
     return plus(*(addend * coefficient for addend, coefficient in most.items()))
 
 
-def in_c(dim: Dim, names: Mapping[Size, str]) -> str:
-    """A dimension as an expression of C; `names`: of the batch and the lengths, as C has them."""
+def in_c(dim: Dim, names: Mapping[Size, str], quotient: str = "{sum} / {divisor}") -> str:
+    """A dimension as an expression of C; `names`: of the batch and the lengths, as C has them.
+
+    `quotient`: how a division of whole numbers, both from 0, is written; in JavaScript all else is the same.
+    """
     match dim:
         case int():
             return str(dim)
         case Name() | Tokens() | Steps():
             return names[dim]
         case CeilDiv():
-            dividend = in_c(dim.dividend, names)
-            return f"(({dividend}) > 0 ? (({dividend}) + {dim.divisor - 1}) / {dim.divisor} : 0)"
+            dividend = in_c(dim.dividend, names, quotient)
+            whole = quotient.format(sum=f"(({dividend}) + {dim.divisor - 1})", divisor=dim.divisor)
+            return f"(({dividend}) > 0 ? {whole} : 0)"
         case AtLeastZero():
-            inner = in_c(dim.size, names)
+            inner = in_c(dim.size, names, quotient)
             return f"(({inner}) > 0 ? ({inner}) : 0)"
         case Sum():
-            return " + ".join(_product(factors, coefficient, names) for factors, coefficient in dim.terms).replace("+ -", "- ")
+            return " + ".join(_product(factors, coefficient, names, quotient) for factors, coefficient in dim.terms).replace("+ -", "- ")
     assert_never(dim)
 
 
-def _product(factors: Iterable[Size], coefficient: int, names: Mapping[Size, str]) -> str:
-    parts = [_factor(factor, names) for factor in factors]
+def _product(factors: Iterable[Size], coefficient: int, names: Mapping[Size, str], quotient: str) -> str:
+    parts = [_factor(factor, names, quotient) for factor in factors]
     if not parts:
         return str(coefficient)
     if coefficient in (1, -1):
@@ -111,6 +115,6 @@ def _product(factors: Iterable[Size], coefficient: int, names: Mapping[Size, str
     return f"{coefficient} * {' * '.join(parts)}"
 
 
-def _factor(factor: Size, names: Mapping[Size, str]) -> str:
-    text = in_c(factor, names)
+def _factor(factor: Size, names: Mapping[Size, str], quotient: str) -> str:
+    text = in_c(factor, names, quotient)
     return f"({text})" if isinstance(factor, Sum) else text

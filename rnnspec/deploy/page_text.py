@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from rnnspec.backend.templates import render
+from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.package_texts import module_text
 from rnnspec.deploy.step_layout import StepLayout
 from rnnspec.resources import read_resource
@@ -14,7 +15,10 @@ from rnnspec.version import __version__
 def page_text(layout: StepLayout, model: str, digest: str, module: bytes) -> str:
     """The page for a linked module. It asks nothing of the network, and nothing else of the disk."""
     script = "\n".join(
-        (module_text(layout, model, digest, ()), *(read_resource("templates", name) for name in ("page_session.js", "page_view.js")))
+        (
+            module_text(Layouts(layout, None), model, digest, ()),
+            *(read_resource("templates", name) for name in ("page_session.js", "page_view.js")),
+        )
     )
     values: dict[str, object] = {
         "model": model,

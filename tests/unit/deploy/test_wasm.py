@@ -307,13 +307,17 @@ def test_the_package_is_imported_by_its_name(tmp_path: Path) -> None:
 
 def test_the_documented_program_runs(tmp_path: Path) -> None:
     """That of docs/deploy.md, and what its package says of itself."""
-    rnnspec.build(rnnspec.compile(SMALL, seed=3), tmp_path / "node_modules" / "lstm20", targets=["wasm32-simd"])
+    folder = tmp_path / "node_modules" / "lstm20"
+    rnnspec.build(rnnspec.compile(SMALL, seed=3), folder, targets=["wasm32-simd"], functions=["step", "forward"])
     readme = (tmp_path / "node_modules" / "lstm20" / "README.md").read_text()
     (own,) = re.findall(r"```js\n(.*?)```", readme, re.DOTALL)
-    (documented,) = [block.text for block in blocks("js") if block.page == "docs/deploy.md"]
+    documented, whole = [block.text for block in blocks("js") if block.page == "docs/deploy.md"]
     tell = "console.log(JSON.stringify([dense.length, block.length, other.state.lstm_h.length, stream.state.lstm_c[0]]));"
     assert json.loads(run(documented + tell, tmp_path)) == [1, 256, 20, 0]
-    assert json.loads(run(own + "console.log(shown.dense.length);", tmp_path)) == 1
+    head = documented.partition("\n\n")[0]
+    tell = "console.log(JSON.stringify([dense.map((row) => row.length), masked.dense[0].length, shorter.dense[0].length]));"
+    assert json.loads(run(f"{head}\n{whole}{tell}", tmp_path)) == [[40, 40], 3, 3]
+    assert json.loads(run(own + "console.log(JSON.stringify([shown.dense.length, whole.dense[0].length]));", tmp_path)) == [1, 10]
 
 
 @pytest.mark.parametrize(
