@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Protocol
 
 from rnnspec.contract.dimensions import Dim, Size
 from rnnspec.contract.executable import Formula
 from rnnspec.contract.objective import TargetKind
-from rnnspec.contract.signature import Signature
+from rnnspec.contract.signature import Clock, Signature
 from rnnspec.contract.update_rule import UpdateRule
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.frozen import frozen
@@ -43,19 +44,38 @@ class LibraryRow:
 
 
 @frozen
+class HeldPlaces:
+    """An output that repeats at masked steps what its last real one showed, by its name in the model.
+
+    `index`: the number of its packing index. `shown`, `started`: places in bytes in the structure of states, of what was shown last, and
+    of a number that is 1 from the first real step on.
+    """
+
+    output: str
+    index: int
+    shown: int
+    started: int
+
+
+@frozen
 class StepExport:
     """A step of one sequence as functions of a library.
 
     `int32 <prefix>_step(state, inputs..., outputs...)` and `int32 <prefix>_steps(the same, size)`, for so many steps one after the other;
     they give `OK`, or `BAD_ID` for an id out of range, before anything is changed. `states`: each state's place in bytes in the structure
-    that `state` points to, of `state_bytes`. `places`: each buffer's place in the library's constants. The kernels have numbers for all
-    sizes, see `kernel.fixed_sizes`.
+    that `state` points to, whose first `state_bytes` they take. Behind them lie what `held` outputs repeat, and by clock, in `clocks`, the
+    number of its steps so far. `places`: each buffer's place in the library's constants. `signature`: of a step, with the packing indices
+    that it makes, and the clocks; an output that isn't due is NaN. The kernels have numbers for all sizes but tokens and steps, see
+    `kernel.fixed_sizes`.
     """
 
     kernels: Kernels
     states: Mapping[str, int]
     state_bytes: int
     places: Mapping[str, int]
+    signature: Signature
+    held: tuple[HeldPlaces, ...] = ()
+    clocks: Mapping[Clock, int] = field(default_factory=dict[Clock, int])
 
 
 @frozen

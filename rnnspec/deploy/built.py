@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rnnspec.contract.dimensions import Dim, plus, value_of
+from rnnspec.contract.dimensions import Dim, names_in, plus, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import LEVELS
 from rnnspec.contract.weight_storage import WeightStorage
@@ -89,13 +89,14 @@ class Built:
 
     @property
     def operations(self) -> int | None:
-        """The products, sums and elementary functions of one step; None without that function."""
+        """The products, sums and elementary functions of one step, none of it masked; None without that function."""
         step = self.libraries[0].export.step
         if step is None:
             return None
         function = step.kernels.function
         total = sum((count(nest, function) for nest in nests_of(function)), NOTHING)
-        return value_of(plus(total.matmul, total.elementwise, *total.elementary.values()), {})
+        operations = plus(total.matmul, total.elementwise, *total.elementary.values())
+        return value_of(operations, dict.fromkeys(names_in(operations), 1))
 
     @property
     def workspace(self) -> Dim | None:

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnspec.backend.protocol import WEIGHTS_HEADER, ForwardExport, LibraryExport, LibraryRow, StepExport
+from rnnspec.backend.protocol import WEIGHTS_HEADER, ForwardExport, HeldPlaces, LibraryExport, LibraryRow, StepExport
 from rnnspec.contract.dimensions import ROWS, Dim, Name, Size, names_in
 from rnnspec.contract.executable import Array
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.constants import Constants
 from rnnspec.deploy.forward_layout import ForwardLayout
-from rnnspec.deploy.step_layout import StepLayout
+from rnnspec.deploy.step_layout import StepLayout, counted_of
 from rnnspec.deploy.train_layout import TrainLayout
 from rnnspec.deploy.train_library import train_export
 from rnnspec.driver.compilation import Compilation
@@ -112,9 +112,13 @@ def _step(made: Compilation, layout: StepLayout, constants: Constants, variant: 
     function = with_sizes(kernels.function, _ones(kernels.function))
     prepare = with_sizes(kernels.prepare, _ones(kernels.prepare))
     starts = np.cumsum([0, *(state.width * layout.bytes for state in layout.states)]).tolist()
-    states = {state.source: start for state, start in zip(layout.states, starts, strict=False)}
+    places = {state.source: start for state, start in zip(layout.states, starts, strict=False)}
+    states = {state.name: places[state.name] for state in made.signature.stream.states}
+    held = tuple(HeldPlaces(each.output, each.index, places[each.shown], places[each.started]) for each in layout.held)
+    clocks = {clock: places[counted_of(clock)] for clock in layout.clocks}
     kernels = replace(kernels, prepare=prepare, function=function)
-    return StepExport(kernels, states, layout.state_bytes, constants.places(variant, function))
+    constants_at = constants.places(variant, function)
+    return StepExport(kernels, states, starts[len(states)], constants_at, made.signature.of_step, held, clocks)
 
 
 def _forward(made: Compilation, constants: Constants, variant: Variant) -> ForwardExport:

@@ -10,6 +10,7 @@ from rnnspec.contract.dimensions import Dim
 from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.forward_texts import forward_example, forward_header
+from rnnspec.deploy.left_out_steps import left_out
 from rnnspec.deploy.step_layout import Field, StepLayout
 from rnnspec.deploy.train_texts import TrainFacts, train_example, train_header
 from rnnspec.deploy.weights_text import WEIGHTS_PARAMETER, WeightsFile
@@ -94,6 +95,7 @@ def _step_header(layout: StepLayout, file: WeightsFile | None) -> str:
         "states": "\n".join(states) or "    char none; /* this model carries nothing from step to step */",
         "parameters": ", ".join(parameters),
         "parameters_of_several": ", ".join((*rows, "size_t steps")),
+        "left_out": "".join(f"\n   {line}" for line in left_out(layout)),
     }
     return render("library_step.h.j2", values)
 
