@@ -18,7 +18,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 
-UPDATE, RUN = "rnnspec.update", "rnnspec.update.run"
+UPDATE, RUN, POWER = "rnnspec.update", "rnnspec.update.run", "rnnspec.power"
 
 STATE_BEGIN = 8
 """The bytes of the count before an optimizer's state."""
@@ -29,7 +29,7 @@ def emit_update_rule(rule: UpdateRule, weights: int, vectors: Vectors) -> list[s
     dtype = "float32" if vectors.dtype is DType.F32 else "float64"
     run, declarations = update_function(RUN, "internal", rule.formula, len(rule.starts), len(rule.constants), dtype, vectors.target)
     vectors.library.declarations |= dict.fromkeys(sorted(declarations))
-    parts = [render("step_power.ll.j2", {}), run]
+    parts = [render("step_power.ll.j2", {"name": POWER}), run]
     if rule.clipping in ("norm", "global norm"):
         parts += [*emit_sum(SQUARES, vectors.element, squared=True), emit_norm(vectors.element)]
     parameters = ["ptr %weights", "ptr %optimizer", "ptr %gradient", "double %rate"]
@@ -171,7 +171,7 @@ class _Update:
             case "steps":
                 raise InternalError("an update's number is no float64")
             case "power":
-                return writer.assign(f"call double @rnnspec.power(double {double(number.value)}, i64 {steps})")
+                return writer.assign(f"call double @{POWER}(double {double(number.value)}, i64 {steps})")
             case "add" | "subtract" | "multiply" | "divide":
                 name = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}[number.operation]
                 return writer.assign(f"{name} double {', '.join(operands)}")
