@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 
 from rnnspec.deploy.step_layout import CannotBuild
 from rnnspec.frozen import frozen
+from rnnspec.kernel.build_targets import APPLE_NAMES
 from rnnspec.kernel.target import Target
 
 LinkKind = Literal["so", "dylib", "dll", "wasm"]
@@ -32,7 +33,6 @@ KINDS: tuple[LinkKind, ...] = tuple(_SYSTEMS)
 OLDEST_MACOS = "11.0"
 """The first macOS for Arm's processors."""
 
-_MACHO_NAMES = {"aarch64": "arm64", "x86_64": "x86_64"}
 _VERSIONS = range(22, 13, -1)
 """Of LLVM, by which Debian names programs."""
 
@@ -87,7 +87,7 @@ def linkers(kind: LinkKind, parts: Parts, host_architecture: str) -> tuple[Linke
             through = ("-shared", "-nostdlib", *(f"-Wl,{option}" for option in options))
             return (Linker("ld.lld", ("-shared", *options)), *(Linker(name, through) for name in compilers))
         case "dylib":
-            name = _MACHO_NAMES.get(target.architecture, target.architecture)
+            name = APPLE_NAMES.get(target.architecture, target.architecture)
             seen = [word for symbol in symbols for word in ("-exported_symbol", f"_{symbol}")]
             options = ["-install_name", f"@rpath/{file_name(parts.prefix, kind)}", "-undefined", "dynamic_lookup", *seen]
             own = ("-dylib", "-arch", name, "-platform_version", "macos", OLDEST_MACOS, OLDEST_MACOS, *options)
