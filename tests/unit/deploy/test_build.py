@@ -20,7 +20,7 @@ import rnnspec
 from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
-from rnnspec.contract.weight_storage import WeightStorage
+from rnnspec.contract.weight_storage import StorageName, WeightStorage
 from rnnspec.deploy.archive import archive
 from rnnspec.deploy.elf_symbols import undefined_symbols
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
@@ -139,6 +139,23 @@ def test_a_masked_step_changes_nothing_and_shows_the_last_real_one() -> None:
     # The smallest number isn't 0, although the processor takes it for that while a step runs.
     assert called(library.object_code, "m_step", [state, np.full((1, 3), 1e-45, np.float32), *shown[1]]) == 0
     assert state.tobytes() != before.tobytes()
+
+
+@pytest.mark.parametrize("storage", ["float16", "bfloat16", "int8"])
+def test_a_narrow_table_takes_fewer_bytes_and_has_the_bits_of_a_stream(storage: StorageName) -> None:
+    spec = "model M { input word: int[time]\n Embedding(300, 19, mask_zero = true)\n GRU(7, return_sequences = true)\n Dense(2) }"
+    compilation, weights = compilation_of(spec), dict(rnnspec.compile(spec, seed=3).weights)
+    layout, target, kept = step_layout(compilation.signature, "m"), BUILD_TARGETS[NATIVE], WeightStorage(storage)
+    library, given = step_library(compilation, weights, layout, target, kept), inputs(layout)
+    whole = step_library(compilation, weights, layout, target)
+    table = 300 * 21 * 4  # which was multiplied by the kernel of three gates ahead
+    narrow = table / {"float16": 2, "bfloat16": 2, "int8": 4}[storage] + (300 * 4 if storage == "int8" else 0)
+    assert whole.constants > table
+    assert narrow < library.constants < narrow + 2500
+    (expected,) = reference(compilation, weights, layout, target, given, kept)
+    output = np.zeros((STEPS, 2), np.float32)
+    assert called(library.object_code, "m_steps", [np.zeros(layout.state_bytes, np.uint8), given["word"], output], STEPS) == 0
+    assert output.tobytes() == expected.tobytes()
 
 
 def test_the_header_says_which_steps_are_left_out(tmp_path: Path) -> None:

@@ -133,6 +133,24 @@ def test_masks_windows_and_pairs_are_made_on_the_machine(machine: Machine, tmp_p
     assert printed(machine, folder, "example_forward.c", f"{machine.target}/check_forward.bin") == "2 outputs, 0 different\n"
 
 
+LEFT_OUT = """model Net { input word: int[time], x: float[time, 3]
+    words = word -> Embedding(20, 7, mask_zero = true)
+    seen = x -> Masking()
+    y = [words, seen] -> Concatenate() -> LSTM(5, return_sequences = true) -> Dense(2)
+    z = x -> Conv1D(4, 2, strides = 3) -> GRU(3)
+    output y, z }"""
+
+
+@pytest.mark.parametrize(
+    "machine", [each for each in MACHINES if ALL or each.target in ("aarch64", "cortex-m4")], ids=lambda each: each.target
+)
+def test_steps_that_are_left_out_and_narrow_tables_have_their_bits(machine: Machine, tmp_path: Path) -> None:
+    for weights in ("float16", "int8") if ALL else ("int8",):
+        folder = tmp_path / weights
+        rnnspec.build(rnnspec.compile(LEFT_OUT, seed=1), folder, targets=[machine.target], functions=["step"], weights=weights)
+        assert printed(machine, folder, "example.c", f"{machine.target}/check.bin") == "64 steps, 0 different\n"
+
+
 TRAINED = """model Net { input word: int[time], x: float[n, 3]
     words = word -> Embedding(20, 4, mask_zero = true) -> Bidirectional(LSTM(4, dropout = 0.1))
     seen = x -> Masking() -> Conv1D(8, 3, padding = same, carry_mask = true) -> GRU(5)
