@@ -22,7 +22,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 from rnnspec.contract.weight_storage import StorageName, WeightStorage
 from rnnspec.deploy.archive import archive
-from rnnspec.deploy.elf_symbols import undefined_symbols
+from rnnspec.deploy.object_symbols import undefined_symbols
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
 from rnnspec.deploy.step_library import reference, step_library
 from rnnspec.driver.compilation import Compilation, compilation_of
@@ -204,7 +204,9 @@ def test_matrices_in_fewer_bits(storage: WeightStorage) -> None:
     assert library.constants < whole.constants * (0.4 if storage is WeightStorage.INT8 else 0.6)
     for name in ("cortex-m0plus", "cortex-m4", "riscv32", "x86-64-v2"):
         narrow, usual = (
-            undefined_symbols(step_library(compilation, weights, layout, BUILD_TARGETS[name], kept).object_code)
+            undefined_symbols(
+                step_library(compilation, weights, layout, BUILD_TARGETS[name], kept).object_code, BUILD_TARGETS[name].object_format
+            )
             for kept in (storage, WeightStorage.FULL)
         )
         soft = {"__aeabi_i2f", "__aeabi_ui2f"} if name == "cortex-m0plus" else set[str]()
@@ -258,7 +260,7 @@ def test_a_small_model_on_a_microcontroller() -> None:
     assert compilation.backend.code_bytes(library.object_code) <= 4096
     assert library.constants <= 7300
     assert layout.state_bytes == 160
-    assert undefined_symbols(library.object_code) == ("__aeabi_memcpy4",)
+    assert undefined_symbols(library.object_code, "ELF") == ("__aeabi_memcpy4",)
 
 
 def test_a_folder(tmp_path: Path) -> None:
