@@ -227,6 +227,28 @@ def agreed(exchange: Exchange, known: dict[str, str]) -> None:
                 raise RankError(f"rank {rank} has another {name} than rank 0: {other.get(name)}, and not {first.get(name)}")
 
 
-def numbers_of_all(exchange: Exchange, numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Every rank's whole numbers, as many as this one's."""
-    return [np.frombuffer(each, np.int64) for each in exchange.everyone(numbers.tobytes())]
+STEP, EPOCH, END = 1, 2, 3
+"""The places in a training where ranks meet."""
+
+
+def summed(exchange: Exchange, place: Sequence[int], numbers: Sequence[int]) -> list[int]:
+    """The sums of whole numbers over all ranks; RankError unless all have come to the same place of the training."""
+    said = np.array([len(place), *place, *numbers], np.int64)
+    heard = [np.frombuffer(each, np.int64) for each in exchange.everyone(said.tobytes())]
+    for rank, each in enumerate(heard):
+        there = each[1 : 1 + int(each[0])]
+        if not np.array_equal(there, heard[0][1 : 1 + int(heard[0][0])]):
+            advice = "callbacks and batches must be the same on every rank"
+            raise RankError(f"rank {rank} is {_told(there)}, and rank 0 {_told(heard[0][1:])}: {advice}")
+    return [int(total) for total in np.sum([each[1 + len(place) :] for each in heard], axis=0)]
+
+
+def _told(place: NDArray[np.int64]) -> str:
+    """A place in words."""
+    match int(place[0]):
+        case 1:  # STEP
+            return f"at update {place[1]}, of {place[2]} samples"
+        case 2:  # EPOCH
+            return f"behind epoch {place[1]}, with other weights or rates"
+        case _:
+            return f"at the end, behind epoch {place[1]}"

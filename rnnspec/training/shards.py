@@ -161,6 +161,13 @@ class Shards:
     exchange: Exchange = field(default=ALONE)
 
     @property
+    def params(self) -> dict[str, int]:
+        """What callbacks are told beside the rest, see `Callback.params`; nothing for batches in one piece."""
+        if self.count == 1 and self.exchange.size == 1:
+            return {}
+        return {"shards": self.count, "rank": self.exchange.rank, "ranks": self.exchange.size}
+
+    @property
     def owned(self) -> range:
         """The shards of this rank."""
         return owned_by(self.exchange.rank, self.count, self.exchange.size)
