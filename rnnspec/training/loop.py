@@ -179,7 +179,7 @@ class Trainer:
 
     def among(self, exchange: Exchange) -> Trainer:
         """The same, one of several processes that train the model together."""
-        return self if exchange is self.shards.exchange else replace(self, shards=replace(self.shards, exchange=exchange))
+        return self if exchange is self.shards.exchange else replace(self, shards=self.shards.among(exchange))
 
     def allowing(self, nan: bool | None) -> Trainer:
         """The same with `allow_nan` as a call has it, None for as it is; ValueError for what is neither true nor false."""

@@ -72,6 +72,11 @@ def sharded_step(trainer: Trainer, examples: Examples, rows: Rows, updates: Upda
 
     The same bits on every rank, and for any number of them. Moving statistics become the mean of those after each shard, by its samples.
     """
+    with trainer.shards.counted():
+        return _update(trainer, examples, rows, updates, key, totals)
+
+
+def _update(trainer: Trainer, examples: Examples, rows: Rows, updates: Updates, key: int, totals: Totals) -> float:
     shards = trainer.shards
     parts = rows_of_shards(examples, rows, shards.count)
     batches = {shard: examples.batch(parts[shard]) for shard in shards.owned if _length(parts[shard])}

@@ -8,10 +8,11 @@ Why: docs/decisions/shards.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,14 +21,12 @@ from rnnspec.frozen import frozen
 from rnnspec.training.exchange import ALONE, Exchange, RankError
 from rnnspec.training.updates import Rows as TableRows
 
-Item = TypeVar("Item")
-
 
 def owned_by(rank: int, count: int, size: int) -> range:
     """The shards of a rank, contiguous and balanced; ValueError for more ranks than shards."""
     if size > count:
         raise RankError(
-            f"there are {size} processes and {count} shards: a process needs a shard of its own: set `shards` to {size} or more"
+            f"{size} processes can't share {count} shard{'s' * (count > 1)}: start {count} at most, or set `shards = {size}` in the train section"
         )
     return range(rank * count // size, (rank + 1) * count // size)
 
@@ -153,19 +152,42 @@ def _merged(rows: TableRows, values: Array, other_rows: TableRows, other_values:
     return union, merged
 
 
+@dataclass(slots=True)
+class Sent:
+    """What this rank has sent in its updates so far."""
+
+    updates: int = 0
+    bytes: int = 0
+    messages: int = 0
+
+
 @frozen(eq=False)
 class Shards:
     """The shards of a training's batches, and who computes which. `count` 1 is a batch in one piece."""
 
     count: int = 1
     exchange: Exchange = field(default=ALONE)
+    sent: Sent = field(default_factory=Sent)
+
+    def among(self, exchange: Exchange) -> Shards:
+        """Those of the same batches, on these processes, which have sent nothing yet."""
+        return Shards(self.count, exchange)
+
+    @contextmanager
+    def counted(self) -> Generator[None]:
+        """Counts what this rank sends for the update in the block."""
+        sent, messages = self.exchange.bytes_sent, self.exchange.messages_sent
+        yield
+        self.sent.updates += 1
+        self.sent.bytes += self.exchange.bytes_sent - sent
+        self.sent.messages += self.exchange.messages_sent - messages
 
     @property
-    def params(self) -> dict[str, int]:
+    def params(self) -> dict[str, Any]:
         """What callbacks are told beside the rest, see `Callback.params`; nothing for batches in one piece."""
         if self.count == 1 and self.exchange.size == 1:
             return {}
-        return {"shards": self.count, "rank": self.exchange.rank, "ranks": self.exchange.size}
+        return {"shards": self.count, "rank": self.exchange.rank, "ranks": self.exchange.size, "sent": self.sent}
 
     @property
     def owned(self) -> range:
