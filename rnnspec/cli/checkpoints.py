@@ -60,6 +60,8 @@ class ToldCheckpoints(Checkpoints):
         super().on_train_begin(logs)
         if self.last is not None:
             say(f"going on after epoch {self.restored}, from {self.last}")
+            if self.restored >= (asked := self.params["epochs"]):
+                say(f"nothing is left to do: {asked} epochs were asked for, and {self.restored} are done; --epochs NUMBER asks for more")
 
     def remove(self) -> None:
         """Removes all checkpoints, and what is beside them."""

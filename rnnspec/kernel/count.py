@@ -129,6 +129,8 @@ def count(nest: Nest, function: KernelFunction) -> Count:
 
 @frozen(slots=False)
 class _Counter:
+    """The counts of one nest, part by part."""
+
     nest: Nest
     element_bytes: Mapping[str, int]
     gradients: Collection[str]

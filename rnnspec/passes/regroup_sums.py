@@ -58,6 +58,8 @@ def _made_of_parts(region: Region, hoisted: frozenset[Value]) -> frozenset[Value
 
 @frozen
 class _Terms:
+    """The terms of the sums of a region, and where each of them is known."""
+
     region: Region
     defined: Mapping[Value, Operation]
     state: frozenset[Value]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.runtime.model.bars import Clock, bar_of_batches
 from rnnspec.training.callbacks import Callback, Logs
 from rnnspec.training.pace import Pace
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
     from rnnspec.contract.executable import Array
 
@@ -23,8 +23,6 @@ MOST_NUMBERS = 10
 
 _PATIENCE = 0.1
 """Seconds between two updates of a notebook's bar."""
-
-Clock = Callable[[], float]
 
 
 def progress(console: Console | None = None, *, lines: bool = False, clock: Clock = time.perf_counter) -> Callback:
@@ -101,7 +99,7 @@ class ProgressBar(Shown):
 
     def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
         super().__init__(console, clock)
-        self._progress = _bar(console, clock)
+        self._progress = bar_of_batches(console, clock)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Shows the bar."""
@@ -134,7 +132,7 @@ class Evaluation(Callback):
 
     def __init__(self, console: Console, *, lines: bool = False, clock: Clock = time.perf_counter) -> None:
         self._console = console
-        self._bar = None if lines or not console.is_terminal or console.is_jupyter else _bar(console, clock)
+        self._bar = None if lines or not console.is_terminal or console.is_jupyter else bar_of_batches(console, clock)
         self._pace = Pace(clock)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
@@ -218,18 +216,6 @@ class NotebookBar(Shown):
 
     def __repr__(self) -> str:
         return self._text
-
-
-def _bar(console: Console, clock: Clock) -> Progress:
-    """A bar over batches, with what is known so far before it and the pace behind it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.table import Column
-
-    values, pace = (  # go on in a line below, uncut
-        TextColumn(text, markup=False, table_column=Column(overflow="fold")) for text in ("{task.description}", "{task.fields[pace]}")
-    )
-    numbers = (column(table_column=Column(no_wrap=True)) for column in (MofNCompleteColumn, TimeElapsedColumn))
-    return Progress(values, BarColumn(), *numbers, pace, console=console, get_time=clock)
 
 
 def _print_line(console: Console, text: str) -> None:

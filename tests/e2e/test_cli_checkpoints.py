@@ -95,6 +95,13 @@ def test_an_interrupt_saves_the_last_epoch_and_says_where(place: Workplace, whol
     assert content == whole
 
 
+def test_a_training_that_has_all_its_epochs_says_so(place: Workplace) -> None:
+    broken_off(place, "interrupt", 3, "--checkpoint", "every=1")
+    said = resumed(place, "--epochs", "2")[1]
+    assert "nothing is left to do: 2 epochs were asked for, and 3 are done; --epochs NUMBER asks for more" in said
+    assert "epoch 4/" not in said
+
+
 def test_an_interrupt_in_the_first_epoch_has_nothing_to_save(place: Workplace, whole: bytes) -> None:
     done = broken_off(place, "interrupt", 0, "--checkpoint", "every=1")
     assert done.stderr.splitlines() == ["no epoch was finished, there is no checkpoint", "interrupted"]

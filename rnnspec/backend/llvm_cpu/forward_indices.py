@@ -38,6 +38,8 @@ def make_indices(
 
 @frozen
 class _Made:
+    """What writes the indices of one call, and what they are written into."""
+
     writer: FunctionWriter
     sizes: SizeValues
     workspace: Workspace

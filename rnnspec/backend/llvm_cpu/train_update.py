@@ -56,6 +56,8 @@ def single(value: float) -> str:
 
 @frozen(slots=False, eq=False)
 class _Update:
+    """What writes one update of the weights by a rule."""
+
     writer: FunctionWriter
     vectors: Vectors
     rule: UpdateRule

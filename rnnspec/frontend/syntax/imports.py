@@ -48,6 +48,8 @@ def follow_imports(tree: ast.File, read: Callable[[str], SourceFile], left: Allo
 
 @dataclass
 class _Follower:
+    """What follows the imports of a spec: the files read so far, and what is wrong with them."""
+
     read: Callable[[str], SourceFile]
     left: Allowance
     errors: list[Diagnostic] = field(default_factory=list[Diagnostic])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +126,29 @@ def as_numbers(value: object, what: str, texts: str = "") -> Array:
     if array.dtype.kind in "biuf":
         return array
     raise ValueError(f"{what}: {problem(value, array, texts)}")
+
+
+SHORT = 2**12
+"""Numbers of a list that is short."""
+
+
+def array_of_short_list(value: object) -> Array | None:
+    """A short list of lists of numbers as the array that the checks make of it, too; None for all else, which they look at.
+
+    What is in the lists behind the first number is for those who take the array.
+    """
+    count, part = 1, value
+    while type(part) is list:
+        entries = cast(list[object], part)
+        count *= len(entries)
+        if not 0 < count <= SHORT:
+            return None
+        part = entries[0]
+    if (type(part) is not float and type(part) is not int) or any(type(entry) is not list for entry in cast(list[object], value)):
+        return None
+    with suppress(ValueError, TypeError, OverflowError):
+        return np.array(value)
+    return None
 
 
 def is_list(value: object) -> bool:

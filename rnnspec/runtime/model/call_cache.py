@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -13,6 +12,7 @@ from rnnspec.contract.executable import Array, Executable, FastPath
 from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.contract.signature import Signature
 from rnnspec.runtime.data.batches import KEPT_STEPS, CallBatch
+from rnnspec.runtime.data.columns import array_of_short_list
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.runtime.native.fast_call import no_fast_path
 
@@ -128,13 +128,13 @@ class CallCache:
         known.fast_path = prepared.fast_path([prepared.outputs[name] for name in self._outputs], self._parameters.version_now)
 
     def _laid_out(self, x: object) -> tuple[object, Shapes | None]:
-        """The inputs as a direct call takes them, and their shapes; a list of one sample is an array of it."""
+        """The inputs as a direct call takes them, and their shapes; lists of numbers are arrays, and so is a list of one array."""
         names, kind = self._names, type(x)
         if len(names) == 1:
             if kind is dict and len(_mapping(x)) == 1:
                 x = _mapping(x).get(names[0])
-            elif kind is list and self._sequences[0] and len(_entries(x)) == 1:
-                x = _as_array(_entries(x)[0])
+            if type(x) is list:
+                x = self._as_array(_entries(x))
             return x, _shape(x)
         arrays: Sequence[object] = ()
         if kind is dict:
@@ -143,6 +143,12 @@ class CallCache:
             arrays = _entries(x)
         shapes = [_shape(each) for each in arrays]
         return (x, tuple(shapes)) if len(shapes) == len(names) and None not in shapes else (x, None)
+
+    def _as_array(self, samples: Sequence[object]) -> object:
+        """An array of a list of samples; None for what is no short list of numbers and not one array."""
+        if len(samples) == 1 and self._sequences[0] and isinstance(samples[0], np.ndarray):
+            return cast(Array, samples[0])[None]
+        return array_of_short_list(samples)
 
     def _inputs(self, x: object) -> Mapping[str, Array] | None:
         """The inputs by name, in order, if they are arrays of the model's dtype that native code can read without a look."""
@@ -175,17 +181,6 @@ def _entries(x: object) -> Sequence[object]:
 
 def _shape(x: object) -> tuple[int, ...] | None:
     return cast(Array, x).shape if isinstance(x, np.ndarray) else None
-
-
-def _as_array(sample: object) -> object:
-    """An array of one sample; None for what is no array and no list of whole numbers."""
-    if isinstance(sample, np.ndarray):
-        return cast(Array, sample)[None]
-    kind = type(sample)
-    if kind is list and all(type(each) is int for each in _entries(sample)):
-        with suppress(OverflowError):
-            return np.array([sample], np.int64)
-    return None
 
 
 def _is_small(batch: CallBatch) -> bool:

@@ -341,9 +341,10 @@ class CompiledModel(Learning):
         >>> model.predict_classes(["good"])[0] in model.classes["dense"]
         True
         """
-        reals = self.real_steps(x, mask, lengths)
-        given = self.predict(x, batch_size, mask=mask, lengths=lengths)
         signatures = self.signature.outputs
+        sequences = any(output.is_sequence for output in signatures)
+        reals = self.real_steps(x, mask, lengths) if sequences else [None] * len(signatures)
+        given = self.predict(x, batch_size, mask=mask, lengths=lengths)
         found: list[Any] = []
         for output, values, real in zip(signatures, given if len(signatures) > 1 else (given,), reals, strict=True):
             refuse_without_class(output.name, values, real)

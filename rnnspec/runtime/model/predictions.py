@@ -15,6 +15,7 @@ from rnnspec.runtime.data.batches import CallBatch, CheckedInputs
 from rnnspec.runtime.data.prefetch import closing, prefetched
 from rnnspec.runtime.data.sources import Batch, Source, inputs_of, numbered
 from rnnspec.runtime.data.validate import shows, whole_number
+from rnnspec.runtime.model.bars import bar_of_batches
 
 USUAL_ROWS = 32
 """Samples of a batch where memory or states are counted by them, and the fewest of any other."""
@@ -75,14 +76,11 @@ def counted(infer: Infer, batches: int | None, verbose: bool | int) -> Generator
         return
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     except ImportError:  # a model's own package has numpy alone
         yield infer
         return
-    console = Console()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, disable=not (console.is_terminal or console.is_jupyter)) as bar:
-        task = bar.add_task("prediction", total=batches)
+    with bar_of_batches(Console()) as bar:
+        task = bar.add_task("prediction", total=batches, pace="")
 
         def counting(batch: CallBatch) -> tuple[Array, ...]:
             given = infer(batch)

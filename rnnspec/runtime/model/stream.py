@@ -14,7 +14,7 @@ from rnnspec.contract.executable import NOTHING_DUE, Array, Executable, FastPath
 from rnnspec.contract.signature import EVERY_STEP, Clock, Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import ALL_ROWS, CallBatch, CheckedInputs
-from rnnspec.runtime.data.columns import PaddedArray, as_numbers
+from rnnspec.runtime.data.columns import PaddedArray, array_of_short_list, as_numbers
 from rnnspec.runtime.data.validate import check_inputs, inputs_by_name, whole_number
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.runtime.native.fast_call import no_fast_path
@@ -211,6 +211,9 @@ class Stream:
 
     def _step_in_turn(self, x: object) -> Any:
         # Not in `step`: what a lambda takes from there would make each direct step a tenth slower.
+        array = array_of_short_list(x)
+        if array is not None and (shown := self._direct(array)) is not None:
+            return None if shown is NOTHING_DUE else shown
         batch = self._checked(self._with_time(x)).batch()
         return self._alone(lambda: self._stepped(batch))
 

@@ -63,7 +63,7 @@ def repeated(model: rnnspec.Model, x: np.ndarray) -> rnnspec.Model:
 def test_the_same_bits_in_arrays_of_their_own(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with counted(monkeypatch) as seen:
         model, x, other = rnnspec.compile(SEQUENCE, dtype=dtype, seed=1), series(dtype=dtype), 2 * series(dtype=dtype)
-        expected = model.forward(x.tolist()), model.forward(other.tolist())
+        expected = model.forward(list(x)), model.forward(list(other))
         repeated(model, x)
         assert not seen
         first, second, third = model.forward(x), model.forward(other), model.predict(x)
@@ -73,6 +73,40 @@ def test_the_same_bits_in_arrays_of_their_own(dtype: str, monkeypatch: pytest.Mo
     assert np.array_equal(third, expected[0])
     first[:] = 0
     assert np.array_equal(model.forward(x), expected[0])
+
+
+@pytest.mark.parametrize(("spec", "shape"), [(SEQUENCE, (2, 4, 3)), (WORDS, (2, 4)), ("model V { input x: float[3]  Dense(2) }", (2, 3))])
+def test_lists_of_numbers_are_direct(spec: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    with counted(monkeypatch) as seen:
+        model = rnnspec.compile(spec, seed=1)
+        x = np.random.default_rng(1).integers(0, 7, size=shape)
+        given = x.tolist() if spec is WORDS else (x / 8).tolist()
+        shown = [model.predict(given) for _ in range(4)]
+        assert len([each for each in seen if each is not None]) == 2
+        shown.append(model.predict({"x": given}))
+        assert len([each for each in seen if each is not None]) == 3
+    expected = rnnspec.compile(spec, seed=1).forward(np.array(given))
+    assert all(np.array_equal(each, expected) for each in shown)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [[[1.0, 2.0, 3.0], [1.0, 2.0]], [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]],
+        [[[1.0, 2.0, "3"], [1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]],
+        [[[1.0, 2.0, None], [1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]],
+        [[[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], np.ma.masked_array(np.ones((2, 3)), np.ones((2, 3), bool))],
+    ],
+    ids=["ragged", "text", "none", "masked"],
+)
+def test_lists_that_are_wrong_have_the_errors_of_the_way_around(wrong: list[Any]) -> None:
+    fresh, model = (rnnspec.compile(SEQUENCE, seed=1) for _ in range(2))
+    repeated(model, series(time=2))
+    with pytest.raises(ValueError) as expected:
+        fresh.forward(wrong)
+    with pytest.raises(ValueError) as raised:
+        model.forward(wrong)
+    assert str(raised.value) == str(expected.value)
 
 
 def test_several_outputs_are_a_tuple(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,9 +262,9 @@ def test_streams_step_directly(monkeypatch: pytest.MonkeyPatch) -> None:
         model, x = rnnspec.compile(SEQUENCE, seed=1), series()
         whole = model.forward(x)
         stream, steps = model.stream(2), np.ascontiguousarray(x.transpose(1, 0, 2))
-        shown = [stream.step(step) for step in (steps[0], steps[1].tolist(), steps[2], steps[3])]
+        shown = [stream.step(step) for step in (steps[0], list(steps[1]), steps[2].tolist(), steps[3])]
         assert np.array_equal(np.stack(shown, axis=1), whole)
-        assert [each is not None for each in seen] == [False, True, True]
+        assert [each is not None for each in seen] == [False, False, True, True]  # numbers in lists: refused, then an array
         stream.reset([1])
         again = [stream.step(step) for step in steps]
         assert np.array_equal(np.stack(again, axis=1)[1], whole[1])

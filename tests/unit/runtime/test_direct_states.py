@@ -33,11 +33,11 @@ def test_calls_of_several_shapes_carry_the_same_states(spec: str, monkeypatch: p
         given = parts(2, 14)
         given[3][:, 0] = 0.0
         for number, x in enumerate(given):
-            expected = other.forward(x.tolist())
+            expected = other.forward(list(x))
             if number == 9:
                 shown, _ = model.forward(x, record=True)
             else:
-                shown = model.predict(x.tolist() if number == 10 else x)
+                shown = model.predict(list(x) if number == 10 else x)
             assert np.array_equal(shown, expected)
         assert len([each for each in seen if each is not None]) == 8  # from the third call of a shape on, but for two
 
