@@ -133,7 +133,8 @@ class CallCache:
         if len(names) == 1:
             if kind is dict and len(_mapping(x)) == 1:
                 x = _mapping(x).get(names[0])
-            if type(x) is list:
+                kind = type(x)
+            if kind is list:
                 x = self._as_array(_entries(x))
             return x, _shape(x)
         arrays: Sequence[object] = ()
