@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Protocol
 
-from rnnspec.contract.dimensions import Size
+from rnnspec.contract.dimensions import Dim, Size
 from rnnspec.contract.executable import Formula
-from rnnspec.contract.signature import Signature
+from rnnspec.contract.objective import TargetKind
+from rnnspec.contract.signature import Clock, Signature
+from rnnspec.contract.update_rule import UpdateRule
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
 from rnnspec.kernel.forward_memory import ForwardMemory
-from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases
+from rnnspec.kernel.nodes import NO_ALIASES, Buffer, BufferAliases
 from rnnspec.kernel.pipeline import KernelPipeline, Kernels
 from rnnspec.kernel.target import Target
 
@@ -41,19 +44,38 @@ class LibraryRow:
 
 
 @frozen
+class HeldPlaces:
+    """An output that repeats at masked steps what its last real one showed, by its name in the model.
+
+    `index`: the number of its packing index. `shown`, `started`: places in bytes in the structure of states, of what was shown last, and
+    of a number that is 1 from the first real step on.
+    """
+
+    output: str
+    index: int
+    shown: int
+    started: int
+
+
+@frozen
 class StepExport:
     """A step of one sequence as functions of a library.
 
     `int32 <prefix>_step(state, inputs..., outputs...)` and `int32 <prefix>_steps(the same, size)`, for so many steps one after the other;
     they give `OK`, or `BAD_ID` for an id out of range, before anything is changed. `states`: each state's place in bytes in the structure
-    that `state` points to, of `state_bytes`. `places`: each buffer's place in the library's constants. The kernels have numbers for all
-    sizes, see `kernel.fixed_sizes`.
+    that `state` points to, whose first `state_bytes` they take. Behind them lie what `held` outputs repeat, and by clock, in `clocks`, the
+    number of its steps so far. `places`: each buffer's place in the library's constants. `signature`: of a step, with the packing indices
+    that it makes, and the clocks; an output that isn't due is NaN. The kernels have numbers for all sizes but tokens and steps, see
+    `kernel.fixed_sizes`.
     """
 
     kernels: Kernels
     states: Mapping[str, int]
     state_bytes: int
     places: Mapping[str, int]
+    signature: Signature
+    held: tuple[HeldPlaces, ...] = ()
+    clocks: Mapping[Clock, int] = field(default_factory=dict[Clock, int])
 
 
 @frozen
@@ -79,6 +101,68 @@ class ForwardExport:
 
 
 @frozen
+class TrainedOutput:
+    """An output with a loss in a training step.
+
+    `place`: among the library's outputs. `target`, `loss`, `cotangent`: the kernels' buffers. `width`: of a target's row; `kind`: what
+    its numbers must be, of class numbers below `classes`; `unlabelled`: of a row that doesn't count. `index`: the packing index of a
+    sequence, which has `time` steps, reversed if `flip`. `of_sequences`: the loss has one number for each sample. `weight`: in the sum.
+    """
+
+    place: int
+    target: Buffer
+    loss: Buffer
+    cotangent: Buffer
+    width: int
+    kind: TargetKind
+    classes: int
+    unlabelled: int | None
+    index: int | None
+    time: Dim | None
+    flip: bool
+    of_sequences: bool
+    weight: float
+
+
+@frozen
+class GradientExport:
+    """The gradient of whatever the caller makes of a model's outputs, as functions of a library.
+
+    `int32 <prefix>_record(weights, int32 key, the batch and lengths, inputs as of a forward call, outputs, workspace, bytes)` is a call
+    in training; `int32 <prefix>_backward(weights, the batch and lengths, cotangents of all outputs, gradient, the gradients of `inputs`,
+    workspace, bytes)` goes back in the same workspace. `int32 <prefix>_update(weights, optimizer, double learning rate, gradient)` makes
+    an update, and uses the gradient up. `<prefix>_gradient_bytes`: of the workspace.
+    """
+
+    record: ForwardExport
+    backward: Kernels
+    inputs: tuple[int, ...]
+
+
+@frozen
+class TrainExport:
+    """Training as functions of a library.
+
+    `int32 <prefix>_train_step(weights, optimizer, double learning rate, int32 key, the batch and lengths, inputs as of a forward call, a
+    target for each of `outputs`, double *loss, workspace, bytes)` makes an update; `<prefix>_predict(weights, the same without what is of
+    training..., outputs, workspace, bytes)` is a forward call with these weights. Both give a code, and nothing is changed but with `OK`.
+    `<prefix>_train_bytes`, `<prefix>_predict_bytes`: of their workspaces. `<prefix>_initial_weights(weights)` copies the `weights` floats
+    from place `initial` of the constants; `<prefix>_begin(optimizer)` begins the optimizer's state: an int64 count and the slots of `rule`.
+    `updated`: the buffers with new values of weights, and their first places.
+    """
+
+    predict: ForwardExport
+    record: ForwardExport
+    backward: Kernels
+    outputs: tuple[TrainedOutput, ...]
+    updated: tuple[tuple[Buffer, int], ...]
+    weights: int
+    initial: int
+    rule: UpdateRule
+    gradient: GradientExport | None = None
+
+
+@frozen
 class LibraryExport:
     """Functions of a library whose names begin with `prefix`, of one target.
 
@@ -95,12 +179,13 @@ class LibraryExport:
     step: StepExport | None = None
     forward: ForwardExport | None = None
     file: bytes | None = None
+    train: TrainExport | None = None
 
 
 WEIGHTS_HEADER = WEIGHTS_ALIGNMENT = 64
 """The bytes of a weights' file before the constants, and what its address in memory is a multiple of."""
 
-OK, WORKSPACE_TOO_SMALL, BAD_SIZE, BAD_LENGTH, BAD_ID, BAD_WEIGHTS = range(6)
+OK, WORKSPACE_TOO_SMALL, BAD_SIZE, BAD_LENGTH, BAD_ID, BAD_WEIGHTS, BAD_TARGET, BAD_RATE, NOT_FINITE = range(9)
 """What functions of a library give."""
 
 

@@ -21,7 +21,10 @@ TARGET = (
     "A machine to build for, or a .toml file that describes one; repeatable.  "
     f"[default: x86-64-v3; of a page {BROWSER_TARGETS[0]}; with --python all of x86-64]"
 )
-FUNCTIONS = "What the library does: step, forward, or both with a comma between.  [default: step if the model streams, else forward]"
+FUNCTIONS = (
+    "What the library does, with commas between: step, forward, train, and beside that gradient.  "
+    "[default: step if the model streams, else forward]"
+)
 LINK = "so, dylib or dll: also link a shared library, of Linux's, macOS's or Windows', where a linker for it is installed."
 WEIGHTS_FILE = "Keep the weights in a file beside each library, which its functions take first."
 NAME = "How all names in C begin, or the Python package's name.  [default: the model's name]"
@@ -46,7 +49,7 @@ def build(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     list_targets: Annotated[bool, typer.Option("--list-targets", help="List the machines and exit.")] = False,
 ) -> None:
-    """Make a C library of a model, of its step or of whole batches, for any machine; or a Python package that needs numpy alone.
+    """Make a C library of a model, of its step, of whole batches or of its training, for any machine; or a Python package.
 
     The folder has a header, for each machine an object file and a static library, an example that checks itself, and a report.
     """
@@ -62,6 +65,9 @@ def build(
         raise typer.BadParameter("--release is the version of a wheel, which --python makes")
     if python and weights_file:
         raise typer.BadParameter("--weights-file is for libraries for C; a Python package always has such a file")
+    for option, given in (("--functions", functions is not None), ("--link", link), ("--page", page)):
+        if python and given:
+            raise typer.BadParameter(f"{option} is for libraries for C, and --python makes a Python package")
     if python:
         from rnnspec.deploy.python_package import PYTHON_TARGETS, build_python
 
@@ -96,14 +102,21 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     table.add_column("calls")
     if any(report.workspace is not None for report in reports):
         table.add_column("workspace, bytes")
+    trained = any(report.training is not None for report in reports)
+    if trained:
+        table.add_column("training: workspace, bytes")
+        table.add_column("weights, gradient, optimizer, bytes", justify="right")
     narrow = any(report.difference for report in reports)
     if narrow:
         table.add_column(f"{reports[0].weights}, largest difference", justify="right")
     for report in reports:
         sizes = (f"{size:,}" for size in (report.code, report.constants, report.state, report.stack))
         whole = ("" if report.module is None else f"{report.module:,}",) if module else ()
-        calls = "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing"
+        calls = ", ".join(report.imports) or "nothing"
         further = () if report.workspace is None else (report.workspace,)
+        if (training := report.training) is not None:
+            numbers = ", ".join(f"{training[part]:,}" for part in ("weights", "gradient", "optimizer"))
+            further = (*further, str(training["workspace"]), numbers)
         table.add_row(report.target, *sizes, *whole, calls, *further, *([f"{report.difference:.2g}"] if narrow else []))
     print_table(table)
 

@@ -1,4 +1,4 @@
-"""The element type in which inference keeps the matrices that it multiplies by."""
+"""The element type in which inference keeps the matrices that it multiplies by, and the tables that it looks up."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ STORAGE_NAMES: tuple[StorageName, ...] = get_args(StorageName)
 
 
 class WeightStorage(Enum):
-    """The elements of packed matrices, which are widened in registers: sums are the model's own float32 in any case.
+    """The elements of packed matrices, and of tables of embeddings, which are widened in registers: sums are the model's own float32.
 
-    What isn't a matrix of a product, a bias, say, or a table of embeddings, stays as it is.
+    What is neither, a bias, say, stays as it is.
     """
 
     FULL = "float32"
@@ -21,7 +21,7 @@ class WeightStorage(Enum):
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
     INT8 = "int8"
-    """Whole numbers from -127 to 127, with a scale for each column."""
+    """Whole numbers from -127 to 127, with a scale for each column of a matrix, and for each row of a table."""
 
 
 def checked_storage(value: object, dtype: str) -> WeightStorage:

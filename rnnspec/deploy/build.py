@@ -22,11 +22,10 @@ from rnnspec.contract.target_names import ALL_LEVELS, BROWSER_TARGETS, LEVELS
 from rnnspec.contract.weight_storage import StorageName, WeightStorage, checked_storage
 from rnnspec.deploy.archive import Member, archive_of
 from rnnspec.deploy.arduino import arduino_texts, variants
-from rnnspec.deploy.built import Built, Layouts, built
+from rnnspec.deploy.built import Built, Layouts, built, library_of
 from rnnspec.deploy.checked_batch import batch_file, checked_batch, checked_sizes
-from rnnspec.deploy.forward_layout import forward_layout, in_c, largest
+from rnnspec.deploy.forward_layout import forward_layout, in_c
 from rnnspec.deploy.forward_library import forward_reference
-from rnnspec.deploy.library import library
 from rnnspec.deploy.package_texts import package_texts
 from rnnspec.deploy.page_text import page_text
 from rnnspec.deploy.shared import KINDS, LinkKind, check_kind, file_name, shared_library
@@ -34,11 +33,15 @@ from rnnspec.deploy.step_layout import CannotBuild, StepLayout, each_once, ident
 from rnnspec.deploy.step_library import reference
 from rnnspec.deploy.target_file import chosen_targets
 from rnnspec.deploy.texts import texts
+from rnnspec.deploy.train_layout import check_saved_training, train_layout, with_gradient
+from rnnspec.deploy.train_library import train_facts, train_sizes
+from rnnspec.deploy.train_reference import train_check
 from rnnspec.deploy.wasm_link import Linked, link_module
 from rnnspec.diagnostics import no_such_name
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.compilation import build as compiled
 from rnnspec.frozen import frozen
+from rnnspec.kernel.forward_memory import largest
 from rnnspec.kernel.target import Target
 from rnnspec.resources import read_resource
 from rnnspec.runtime.storage import model_file
@@ -53,7 +56,7 @@ Source: TypeAlias = "Model | str | os.PathLike[str] | bytes"
 
 DEFAULT = "x86-64-v3"
 
-FUNCTIONS = ("step", "forward")
+FUNCTIONS = ("step", "forward", "train", "gradient")
 """The functions that a library may have, in the order of its header."""
 
 CHECKED_STEPS = 64
@@ -64,25 +67,27 @@ CHECKED_STEPS = 64
 class TargetReport:
     """What a target's library takes, in bytes: `code` of instructions, `constants` of weights, `state` of a sequence.
 
-    `imports`: the functions that it calls in other libraries; None where the object is neither an ELF nor for WebAssembly, in which
-    they aren't looked up. `module`: of the whole `.wasm`; None for other targets.
+    `imports`: the functions that it calls in other libraries. `module`: of the whole `.wasm`; None for other targets.
     `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function. `weights`: the elements
     in which matrices are kept. `difference`: between outputs in the files with checks and those of whole weights, the largest one.
     `operations`: the products, sums and elementary functions of a step; None without that. `stack`: the most that the deepest chain of
     calls takes, without what the `imports` take themselves.
+    `training`: of a training step its `workspace`, and of that the `tape`, as expressions of C; the bytes of the `weights`, of their
+    `gradient` in the workspace and of the `optimizer`'s state; None without that function.
     """
 
     target: str
     code: int
     constants: int
     state: int
-    imports: tuple[str, ...] | None
+    imports: tuple[str, ...]
     workspace: str | None = None
     module: int | None = None
     weights: str = "float32"
     difference: float = 0.0
     operations: int | None = None
     stack: int = 0
+    training: Mapping[str, str | int] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The report for JSON."""
@@ -96,6 +101,7 @@ class TargetReport:
             "imports": self.imports,
             **kept,
         }
+        report |= {} if self.training is None else {"training": dict(self.training)}
         return report if self.module is None else {**report, "module": self.module}
 
 
@@ -120,7 +126,9 @@ def build(
     targets       sequence of str or path    machines, as `rnnspec build --list-targets` lists them, and    ("x86-64-v3",)
                                              paths of `.toml` files that describe one
     name          str                        how all names in C begin                                       the model's name
-    functions     sequence of str            of "step", which streams, and "forward", for whole batches     "step" if it can
+    functions     sequence of str            of "step", which streams, "forward", for whole batches,        "step" if it can
+                                             "train", an update by a batch, and with that "gradient",
+                                             its parts
     page          bool                       also `page.html`, which runs the first of the targets that     False
                                              is for WebAssembly, ("wasm32-simd",) if none is given
     link          str                        "so", "dylib", "dll": also a shared library of Linux's,        none
@@ -132,9 +140,9 @@ def build(
                                              whose content all functions take first
 
     The folder has `include/<name>.h`, for each target an object file, a static library and files with inputs and the bits that they must
-    give, `example.c` or `example_forward.c`, which compare them, files for CMake and pkg-config, and `report.json`. With a Cortex-M among
-    the targets it is an Arduino library, too; with one for WebAssembly an npm package: a linked `.wasm`, a module of JavaScript and its
-    types. The same model gives the same bytes.
+    give, `example.c`, `example_forward.c` or `example_train.c`, which compare them, files for CMake and pkg-config, and `report.json`.
+    With a Cortex-M among the targets it is an Arduino library, too; with a step or a forward call for WebAssembly an npm package: a linked
+    `.wasm`, a module of JavaScript and its types. The same model gives the same bytes.
     ValueError for a model whose step no library can do, a target or a name that there isn't; FileExistsError for a folder with something
     in it. Nothing is left behind then.
 
@@ -163,6 +171,12 @@ def build(
     source = SourceFile(f"{model_file.name_of(content)}!{model_file.SPEC}", saved.text)
     compilation = compiled(source, cast("Mapping[str, ParameterValue]", saved.parameters), saved.dtype, imports=False).compilation
     layouts = replace(_layouts(compilation, _prefix(name, compilation), functions), weights_file=weights_file)
+    if layouts.train is not None:
+        check_saved_training(compilation.signature.model, saved.training)
+    if weights is not None and layouts.step is layouts.forward is None:
+        raise CannotBuild("weights: training has whole weights: leave it out, or name step or forward among the functions, too")
+    if weights_file and layouts.train is not None:
+        raise CannotBuild("weights_file: training has its weights in memory of the caller's: leave it out, or train among the functions")
     if weights_file and (taken := [each.name for each in (*layouts.first.inputs, *layouts.first.outputs) if each.name == "weights"]):
         raise CannotBuild(f"weights_file: its address is the parameter {taken[0]}, and so is called an input or output of the model")
     if page and layouts.step is None:
@@ -171,9 +185,9 @@ def build(
     made = [built(compilation, saved.weights, layouts, each, target, storage) for each, target in chosen.items()]
     machines = [each.target for own in made for each in own.libraries]
     checks = {machine.name: _checks(compilation, saved.weights, machine, layouts, storage) for machine in machines}
-    architecture = compilation.backend.host_target().architecture
+    host = compilation.backend.host_target()
     runtime = compilation.backend.assemble(read_resource("templates", "windows_runtime.ll"), made[0].target) if kind == "dll" else b""
-    linked = [None if kind in (None, "wasm") else shared_library(kind, replace(each.parts, runtime=runtime), architecture) for each in made]
+    linked = [None if kind in (None, "wasm") else shared_library(kind, replace(each.parts, runtime=runtime), host) for each in made]
     linkable = [each for each in made if each.target.object_format == "Wasm"]
     modules = {each.folder: link_module(each.members[0].object_code, each.symbols) for each in linkable}
     reports = [_report(compilation, layouts, each, modules.get(each.folder)) for each in made]
@@ -198,11 +212,13 @@ def build(
             (inside / target / f"{layouts.prefix}.wasm").write_bytes(module.content)
         model_name, digest = compilation.signature.model, hashlib.sha256(_model_bytes(saved)).hexdigest()
         workspace = largest(each.workspace for each in made if each.workspace is not None)
-        sizes = None if layouts.forward is None else checked_sizes(compilation.signature, layouts.forward)
-        written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes))
+        batches = layouts.forward or (layouts.train and layouts.train.forward)
+        sizes = None if batches is None else checked_sizes(compilation.signature, batches)
+        facts = train_facts(compilation, [own.export.train for each in made for own in each.libraries])
+        written = dict(texts(model_name, digest, [*chosen], layouts, workspace=workspace, checked=sizes, training=facts))
         if not weights_file:  # a sketch has no files
             written |= _for_arduino(inside, compilation, saved.weights, layouts, made, storage, written[f"include/{layouts.prefix}.h"])
-        if modules:
+        if modules and (layouts.step or layouts.forward):
             written |= package_texts(layouts, model_name, digest, list(modules))
             if page and layouts.step is not None:
                 written["page.html"] = page_text(layouts.step, model_name, digest, next(iter(modules.values())).content)
@@ -227,7 +243,7 @@ def _for_arduino(
     for variant, each in boards:
         own = each.members
         if not variant.usual:
-            passing = library(model, weights, variant.target, step=layouts.step, forward=layouts.forward, storage=storage)
+            passing = library_of(model, weights, layouts, variant.target, storage)
             own = (Member(own[0].name, passing.object_code, passing.symbols),)
         _write_archive(inside / "src" / variant.folder, layouts.prefix, own, bsd=False)
     return arduino_texts(model.signature.model, header, layouts) if boards else {}
@@ -240,7 +256,11 @@ def _layouts(model: Compilation, prefix: str, functions: Sequence[str]) -> Layou
             raise CannotBuild(no_such_name("function", each, FUNCTIONS))
     wanted = functions or (("forward",) if step_problem(model.signature) else ("step",))
     step = step_layout(model.signature, prefix) if "step" in wanted else None
-    return Layouts(step, forward_layout(model.signature, prefix) if "forward" in wanted else None)
+    if "gradient" in wanted and "train" not in wanted:
+        raise CannotBuild("functions: gradient has the parts of train, whose weights and optimizer it goes with: name both")
+    train = train_layout(model.signature, model, prefix) if "train" in wanted else None
+    train = with_gradient(train, model.signature) if train is not None and "gradient" in wanted else train
+    return Layouts(step, forward_layout(model.signature, prefix) if "forward" in wanted else None, train=train)
 
 
 @frozen
@@ -264,13 +284,16 @@ def _checks(model: Compilation, weights: Mapping[str, Array], target: Target, la
         expected = forward_reference(model, weights, target, batch, storage)
         files["check_forward.bin"] = batch_file(batch, forward, expected)
         outputs += expected
+    if (train := layouts.train) is not None:
+        files["check_train.bin"] = train_check(model, weights, target, train)
     return _Checks(files, tuple(outputs))
 
 
 def _difference(given: _Checks, expected: _Checks) -> float:
     """The largest one of any output."""
     pairs = zip(given.outputs, expected.outputs, strict=True)
-    return max((float(np.abs(one - other).max(initial=0.0)) for one, other in pairs), default=0.0)
+    apart = (np.where(np.isnan(other), 0, np.abs(one - other)) for one, other in pairs)  # a step without a value is NaN
+    return max((float(each.max(initial=0.0)) for each in apart), default=0.0)
 
 
 def _kind_of_library(link: str, chosen: Mapping[str, Target | None]) -> LinkKind | None:
@@ -317,7 +340,7 @@ def _model_bytes(saved: model_file.Artifact) -> bytes:
 
 
 def _checked_steps(layout: StepLayout) -> Mapping[str, Array]:
-    """Inputs of some steps: of both signs and some silence; ids from the first to the last."""
+    """Inputs of some steps: of both signs, some silence and some that are masked; ids from the first to the last."""
     random = np.random.default_rng(0)
     given: dict[str, Array] = {}
     for each in layout.inputs:
@@ -326,6 +349,8 @@ def _checked_steps(layout: StepLayout) -> Mapping[str, Array]:
         else:
             values = random.normal(size=(CHECKED_STEPS, each.width))
             values[CHECKED_STEPS // 2 : CHECKED_STEPS // 2 + 8] = 0
+            for place, value in enumerate(value for name, value in layout.masked if name == each.source):
+                values[2 * place : 2 * place + 2] = values[CHECKED_STEPS // 4 + place] = value
             given[each.source] = values.astype(np.float64 if layout.bytes == 8 else np.float32)
     return given
 
@@ -340,10 +365,14 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
 def _report(model: Compilation, layouts: Layouts, made: Built, module: Linked | None) -> TargetReport:
     code = sum(model.backend.code_bytes(member.object_code) for member in made.members)
     workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
-    state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
+    state = 0 if layouts.step is None else layouts.step.state_bytes
     constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module.content)
     dtype, stack = model.signature.dtype, _stack(model, made) if module is None else module.stack
-    return TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations, stack=stack)
+    training = train_sizes(layouts.train, [each.export.train for each in made.libraries])
+    report = TargetReport(
+        made.folder, code, constants, state, made.imports, workspace, whole, dtype, operations=made.operations, stack=stack
+    )
+    return replace(report, training=training)
 
 
 def _stack(model: Compilation, made: Built) -> int:

@@ -64,6 +64,10 @@ class Constants:
             places[name] = self._place(tuple(parts))
         return places
 
+    def flat_place(self) -> int:
+        """Adds all weights as they are: their place."""
+        return self._place(tuple(flat.tobytes() for flat in self._sets))
+
     def _place(self, parts: tuple[bytes, ...]) -> int:
         if parts not in self._known:
             self._content += bytes(-len(self._content) % self._align)

@@ -15,9 +15,7 @@ from rnnspec.contract.dimensions import (
     Steps,
     Sum,
     Tokens,
-    addends,
     at_least_zero,
-    plus,
 )
 from rnnspec.contract.signature import Signature
 from rnnspec.deploy.step_layout import FORWARD_PARAMETERS, CannotBuild, Field, element, fields, identifier, refuse_clashes
@@ -73,15 +71,6 @@ def forward_layout(signature: Signature, prefix: str) -> ForwardLayout:
     own = (each.name for each in (*inputs, *outputs))
     refuse_clashes("inputs, outputs and lengths", (*own, *further, *(each.name for each in lengths), *FORWARD_PARAMETERS))
     return ForwardLayout(prefix, *element(signature), lengths, inputs, outputs, times)
-
-
-def largest(dims: Iterable[Dim]) -> Dim:
-    """A dimension that none of some sums of products is above, whatever the sizes are; none of them takes anything off."""
-    most: dict[Dim, int] = {}
-    for dim in dims:
-        for addend, coefficient in addends(dim):
-            most[addend] = max(most.get(addend, 0), coefficient)
-    return plus(*(addend * coefficient for addend, coefficient in most.items()))
 
 
 def in_c(dim: Dim, names: Mapping[Size, str], quotient: str = "{sum} / {divisor}") -> str:

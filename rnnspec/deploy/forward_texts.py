@@ -11,9 +11,11 @@ from rnnspec.deploy.step_layout import Field
 from rnnspec.deploy.weights_text import WEIGHTS_PARAMETER, WeightsFile
 from rnnspec.frozen import frozen
 
+CHECK = "check_forward.bin"
+
 
 @frozen
-class _Array:
+class CArray:
     """An array of a call: its name, type and number of elements in C; `given`: as an input, or with an input."""
 
     name: str
@@ -32,14 +34,14 @@ def forward_header(layout: ForwardLayout, workspace: Dim, file: WeightsFile | No
     names = [*layout.names.values()]
     cast: Mapping[Size, str] = {size: f"(int64_t)({name})" for size, name in layout.names.items()}
     sizes = [f"size_t {name}" for name in names]
-    arrays = [f"{'const ' if each.given else ''}{each.type} *{each.name}" for each in _arrays(layout)]
+    arrays = [f"{'const ' if each.given else ''}{each.type} *{each.name}" for each in arrays_of(layout)]
     values: dict[str, object] = {
         "prefix": layout.prefix,
         "upper": layout.prefix.upper(),
         "sizes": ", ".join(names),
         "size_parameters": ", ".join(sizes),
         "workspace": in_c(workspace, cast),
-        "shapes": "\n".join(_shape(each, layout) for each in (*layout.inputs, *layout.outputs)),
+        "shapes": "\n".join(shape_text(each, layout) for each in (*layout.inputs, *layout.outputs)),
         "parameters": ", ".join((*([WEIGHTS_PARAMETER] if file else []), *sizes, *arrays, "void *workspace", "size_t bytes")),
     }
     return render("library_forward.h.j2", values)
@@ -48,11 +50,13 @@ def forward_header(layout: ForwardLayout, workspace: Dim, file: WeightsFile | No
 def forward_example(layout: ForwardLayout, checked: Mapping[str, int], file: WeightsFile | None = None) -> str:
     """The program that runs `check_forward.bin`; `checked`: the sizes of its batch, by their names in C; `file`: of weights."""
     sizes = {name: f"checked_{name}" for name in checked}
-    arrays = [*_arrays(layout, sizes)]
+    arrays = [*arrays_of(layout, sizes)]
     outputs = [each for each in arrays if not each.given]
     names = [(each.own, each) for each in arrays if each.given] + [(f"expected_{each.name}", each) for each in outputs]
-    reads = [_read(f"fread(&size, sizeof size, 1, file) != 1 || size != {size}", name) for name, size in sizes.items()]
-    reads += [_read(f"fread({name}, sizeof *{name}, {each.elements}, file) != {each.elements}", each.name) for name, each in names]
+    reads = [read_text(f"fread(&size, sizeof size, 1, file) != 1 || size != {size}", name, CHECK) for name, size in sizes.items()]
+    reads += [
+        read_text(f"fread({name}, sizeof *{name}, {each.elements}, file) != {each.elements}", each.name, CHECK) for name, each in names
+    ]
     declared = [f"static {each.type} {name}[{each.elements}];" for name, each in (*names, *((each.own, each) for each in outputs))]
     compared = [f"    different += memcmp({each.own}, expected_{each.name}, sizeof {each.own}) != 0;" for each in outputs]
     values: dict[str, object] = {
@@ -71,24 +75,31 @@ def forward_example(layout: ForwardLayout, checked: Mapping[str, int], file: Wei
     return render("library_example_forward.c.j2", values)
 
 
-def _read(condition: str, name: str) -> str:
-    return render("library_example_read.c.j2", {"condition": condition, "name": name})
+def read_text(condition: str, name: str, file: str) -> str:
+    """The lines of an example that read something of a file; they end the program on a condition."""
+    return render("library_example_read.c.j2", {"condition": condition, "name": name, "file": file})
 
 
-def _arrays(layout: ForwardLayout, sizes: Mapping[str, str] | None = None) -> Iterator[_Array]:
+def arrays_of(layout: ForwardLayout, sizes: Mapping[str, str] | None = None) -> Iterator[CArray]:
     """The arrays of a call, in the order of its parameters; `sizes`: the sizes' names in the example, by those in C."""
-    names: Mapping[Size, str] = {size: (sizes or {}).get(name, name) for size, name in layout.names.items()}
+    names = _names(layout, sizes)
     for each in layout.inputs:
-        rows = _rows(each, layout, names)
-        yield _Array(each.name, layout.element if each.vocabulary is None else "int32_t", f"{rows} * {_width(each, layout)}")
+        rows = rows_of(each, layout, sizes)
+        yield CArray(each.name, layout.element if each.vocabulary is None else "int32_t", f"{rows} * {_width(each, layout)}")
         if each.name in layout.times:
-            yield _Array(f"{each.name}_lengths", "int32_t", names[BATCH])
-            yield _Array(f"{each.name}_mask", "uint8_t", rows)
+            yield CArray(f"{each.name}_lengths", "int32_t", names[BATCH])
+            yield CArray(f"{each.name}_mask", "uint8_t", rows)
     for each in layout.outputs:
-        yield _Array(each.name, layout.element, f"{_rows(each, layout, names)} * {_width(each, layout)}", given=False)
+        yield CArray(each.name, layout.element, f"{rows_of(each, layout, sizes)} * {_width(each, layout)}", given=False)
 
 
-def _rows(each: Field, layout: ForwardLayout, names: Mapping[Size, str]) -> str:
+def _names(layout: ForwardLayout, sizes: Mapping[str, str] | None) -> Mapping[Size, str]:
+    return {size: (sizes or {}).get(name, name) for size, name in layout.names.items()}
+
+
+def rows_of(each: Field, layout: ForwardLayout, sizes: Mapping[str, str] | None = None) -> str:
+    """The number of an array's rows; `sizes`: see `arrays_of`."""
+    names = _names(layout, sizes)
     if each.name not in layout.times:
         return names[BATCH]
     return f"{names[BATCH]} * {_factor(layout.times[each.name], names)}"
@@ -99,7 +110,8 @@ def _factor(dim: Dim, names: Mapping[Size, str]) -> str:
     return f"({text})" if " " in text and not text.startswith("(") else text
 
 
-def _shape(each: Field, layout: ForwardLayout) -> str:
+def shape_text(each: Field, layout: ForwardLayout) -> str:
+    """The shape of an input or output."""
     steps = [in_c(layout.times[each.name], layout.names)] if each.name in layout.times else []
     return f"   `{each.name}`: ({', '.join(('batch', *steps, _width(each, layout)))})"
 

@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnspec.backend.protocol import WEIGHTS_HEADER, ForwardExport, LibraryExport, LibraryRow, StepExport
+from rnnspec.backend.protocol import WEIGHTS_HEADER, ForwardExport, HeldPlaces, LibraryExport, LibraryRow, StepExport
 from rnnspec.contract.dimensions import ROWS, Dim, Name, Size, names_in
 from rnnspec.contract.executable import Array
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.constants import Constants
 from rnnspec.deploy.forward_layout import ForwardLayout
-from rnnspec.deploy.step_layout import StepLayout
+from rnnspec.deploy.step_layout import StepLayout, counted_of
+from rnnspec.deploy.train_layout import TrainLayout
+from rnnspec.deploy.train_library import train_export
 from rnnspec.driver.compilation import Compilation
 from rnnspec.frozen import frozen
 from rnnspec.kernel.calling_convention import sizes_of
@@ -60,14 +62,15 @@ def library(
     *,
     step: StepLayout | None = None,
     forward: ForwardLayout | None = None,
+    train: TrainLayout | None = None,
     storage: WeightStorage = WeightStorage.FULL,
     weights_file: bool = False,
 ) -> Library:
     """The functions of a model with these weights, whose matrices are kept as `storage` says, as code for a target.
 
-    Of `step` and `forward` those that have a layout. `weights_file`: the weights aren't in the object, but in a file beside it.
+    Of `step`, `forward` and `train` those that have a layout. `weights_file`: the weights aren't in the object, but in a file beside it.
     """
-    layout = step or forward
+    layout = step or forward or (train and train.forward)
     assert layout is not None
     target = fitting(target, layout.bytes)
     made = Compilation(model.tree, model.graph, model.dtype, target, model.backend)
@@ -75,6 +78,7 @@ def library(
     sequences = {each.name: each.is_sequence for each in made.signature.inputs}
     stepping = None if step is None else _step(made, step, constants, replace(STREAM, storage=storage))
     calling = None if forward is None else _forward(made, constants, replace(FORWARD, storage=storage))
+    training = None if train is None else train_export(made, train, constants)
     export = LibraryExport(
         layout.prefix,
         tuple(LibraryRow(each.source, each.width, each.vocabulary, sequences[each.source]) for each in layout.inputs),
@@ -82,6 +86,7 @@ def library(
         constants.content,
         stepping,
         calling,
+        train=training,
     )
     if weights_file:
         # The text has the places of all weights, and no weight: a file fits this code if it is made for the same text.
@@ -107,14 +112,18 @@ def _step(made: Compilation, layout: StepLayout, constants: Constants, variant: 
     function = with_sizes(kernels.function, _ones(kernels.function))
     prepare = with_sizes(kernels.prepare, _ones(kernels.prepare))
     starts = np.cumsum([0, *(state.width * layout.bytes for state in layout.states)]).tolist()
-    states = {state.source: start for state, start in zip(layout.states, starts, strict=False)}
+    places = {state.source: start for state, start in zip(layout.states, starts, strict=False)}
+    states = {state.name: places[state.name] for state in made.signature.stream.states}
+    held = tuple(HeldPlaces(each.output, each.index, places[each.shown], places[each.started]) for each in layout.held)
+    clocks = {clock: places[counted_of(clock)] for clock in layout.clocks}
     kernels = replace(kernels, prepare=prepare, function=function)
-    return StepExport(kernels, states, layout.state_bytes, constants.places(variant, function))
+    constants_at = constants.places(variant, function)
+    return StepExport(kernels, states, starts[len(states)], constants_at, made.signature.of_step, held, clocks)
 
 
 def _forward(made: Compilation, constants: Constants, variant: Variant) -> ForwardExport:
     kernels, target = made.kernels(variant), made.machine()
-    memory = forward_memory(kernels.function, made.signature, target)
+    memory = forward_memory([kernels.function], made.signature, target)
     return ForwardExport(kernels, made.signature, memory, constants.places(variant, kernels.function))
 
 

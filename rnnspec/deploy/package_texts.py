@@ -10,6 +10,7 @@ from rnnspec.backend.templates import render
 from rnnspec.contract.dimensions import Name
 from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.forward_layout import ForwardLayout, in_c
+from rnnspec.deploy.left_out_steps import left_out
 from rnnspec.deploy.step_layout import Field, StepLayout
 from rnnspec.frozen import frozen
 from rnnspec.resources import read_resource
@@ -107,7 +108,10 @@ def _of_step(layout: StepLayout) -> _Part:
     }
     given = ", ".join(f"{json.dumps(each.name)}: {_example(each)}" for each in layout.inputs)
     call = f"const stream = model.stream();\nconst shown = stream.step({{ {given} }});"
-    example, points = render("wasm_example_step.js.j2", values), read_resource("templates", "wasm_step_readme.md")
+    example, points = (
+        render("wasm_example_step.js.j2", values),
+        read_resource("templates", "wasm_step_readme.md") + "".join(f"- {line}\n" for line in left_out(layout)),
+    )
     module, declared = render("wasm_step.js.j2", values), render("wasm_step.d.ts.j2", types)
     return _Part("step", module, declared, example, call, points, "check.bin")
 

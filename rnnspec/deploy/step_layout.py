@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from rnnspec.contract.signature import EVERY_STEP, InputSignature, Signature
+from rnnspec.contract.signature import EVERY_STEP, Clock, IndexSignature, InputSignature, Signature
 from rnnspec.frozen import frozen
 
 WORDS = re.compile(
@@ -55,8 +55,30 @@ class Field:
 
 
 @frozen
+class HeldOutput:
+    """An output, by its name in the model, that repeats at masked steps of index number `index` what its last real step showed."""
+
+    output: str
+    index: int
+
+    @property
+    def shown(self) -> str:
+        """The source of the field that has what was shown last."""
+        return f"{self.output}/shown"
+
+    @property
+    def started(self) -> str:
+        """The source of the field that is 1 from the first real step on."""
+        return f"{self.output}/started"
+
+
+@frozen
 class StepLayout:
-    """The C side of a step. `prefix`: how all names begin; `element`: "float" or "double"; `bytes`: of an element."""
+    """The C side of a step. `prefix`: how all names begin; `element`: "float" or "double"; `bytes`: of an element.
+
+    `states`: the model's, then those of `held` outputs, and of each of `clocks` the number of steps that it counts. `masked`: the inputs
+    and the values by which layers mask their steps. `due`: of each output, the steps at which it has a value.
+    """
 
     prefix: str
     element: str
@@ -64,6 +86,10 @@ class StepLayout:
     states: tuple[Field, ...]
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
+    held: tuple[HeldOutput, ...]
+    clocks: tuple[Clock, ...]
+    masked: tuple[tuple[str, float], ...]
+    due: tuple[Clock, ...]
 
     @property
     def state_bytes(self) -> int:
@@ -83,10 +109,34 @@ def step_layout(signature: Signature, prefix: str) -> StepLayout:
     """The C side of a model's step; CannotBuild where it can't stream, needs more than a step's own inputs, or names clash."""
     if problem := step_problem(signature):
         raise CannotBuild(f"model {signature.model}: {problem}")
-    states = tuple(Field(identifier(state.name), state.name, state.width) for state in signature.stream.states)
+    held, stream = _held(signature), signature.stream
+    clocks = tuple(dict.fromkeys(clock for clock in (*stream.clocks, *stream.outputs) if clock != EVERY_STEP))
+    widths = {output.name: output.width for output in signature.outputs}
+    kept = [(state.name, state.width) for state in stream.states]
+    kept += [part for each in held for part in ((each.shown, widths[each.output]), (each.started, 1))]
+    kept += [(counted_of(clock), 1) for clock in clocks]
+    states = tuple(Field(identifier(name), name, width) for name, width in kept)
     refuse_clashes("states", (each.name for each in states))
     inputs, outputs = fields(signature)
-    return StepLayout(prefix, *element(signature), states, inputs, outputs)
+    masked = tuple(dict.fromkeys((name, value) for name, values in signature.of_step.sources() for value in values))
+    return StepLayout(prefix, *element(signature), states, inputs, outputs, held, clocks, masked, stream.outputs)
+
+
+def counted_of(clock: Clock) -> str:
+    """The source of the field that counts a clock's steps."""
+    return f"steps_{clock.first}_{clock.period}"
+
+
+def _held(signature: Signature) -> tuple[HeldOutput, ...]:
+    """The outputs that repeat themselves at steps which layers mask."""
+    stream, indices = signature.stream, signature.of_step.indices
+    found: list[HeldOutput] = []
+    for output in signature.outputs:
+        if output.hold and output.index is not None and stream.clocks[output.index] == EVERY_STEP:
+            index = indices[output.index]
+            if isinstance(index, IndexSignature) and index.sources:
+                found.append(HeldOutput(output.name, output.index))
+    return tuple(found)
 
 
 def element(signature: Signature) -> tuple[str, int]:
@@ -111,14 +161,8 @@ def _vocabulary(source: InputSignature) -> int | None:
 
 def step_problem(signature: Signature) -> str:
     """The reason why a library can't do a model's step; empty if it can."""
-    stream = signature.stream
-    if stream.refusal:
-        return f"it can't stream, and a library's step is a stream's: {stream.refusal}"
-    if signature.masks_values:
-        return "a layer masks steps by their values, which libraries don't do yet: leave masked steps out, without that layer"
-    if any(clock != EVERY_STEP for clock in (*stream.clocks, *stream.outputs)):
-        return "a layer of windows gives no value at some steps, which libraries don't do yet"
-    return ""
+    refusal = signature.stream.refusal
+    return f"it can't stream, and a library's step is a stream's: {refusal}" if refusal else ""
 
 
 def _width(source: InputSignature) -> int:

@@ -37,7 +37,7 @@ def reference(
     steps: Mapping[str, Array],
     storage: WeightStorage = WeightStorage.FULL,
 ) -> list[Array]:
-    """What the target's library gives, bit for bit, computed here: each output's values, (steps, width).
+    """What the target's library gives, bit for bit, computed here: each output's values, (steps, width), NaN at steps at which it has none.
 
     `steps`: each input, (steps, width) or, of ids, (steps,).
     """
@@ -48,5 +48,6 @@ def reference(
     stream = Stream(host.signature, executable, parameters, 1)
     count = len(next(iter(steps.values())))
     shown = [stream.step({name: values[place : place + 1] for name, values in steps.items()}) for place in range(count)]
-    several = len(layout.outputs) > 1
-    return [np.concatenate([one[number] if several else one for one in shown]) for number in range(len(layout.outputs))]
+    rows = shown if len(layout.outputs) > 1 else [(one,) for one in shown]
+    absent = [np.full((1, each.width), np.nan, host.signature.dtype) for each in layout.outputs]
+    return [np.concatenate([nothing if one[number] is None else one[number] for one in rows]) for number, nothing in enumerate(absent)]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rnnspec.backend.protocol import BAD_ID, BAD_LENGTH, BAD_SIZE, BAD_WEIGHTS, OK, WORKSPACE_TOO_SMALL
+from rnnspec.backend.protocol import BAD_ID, BAD_LENGTH, BAD_RATE, BAD_SIZE, BAD_TARGET, BAD_WEIGHTS, NOT_FINITE, OK, WORKSPACE_TOO_SMALL
 from rnnspec.backend.templates import render
 from rnnspec.contract.dimensions import Dim
 from rnnspec.deploy.built import Layouts
 from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.forward_texts import forward_example, forward_header
+from rnnspec.deploy.left_out_steps import left_out
 from rnnspec.deploy.step_layout import Field, StepLayout
+from rnnspec.deploy.train_texts import TrainFacts, train_example, train_header
 from rnnspec.deploy.weights_text import WEIGHTS_PARAMETER, WeightsFile
 from rnnspec.version import __version__
 
@@ -25,6 +27,9 @@ FORWARD_CODES = {
 }
 """What the functions give, by the names in C."""
 
+TRAIN_CODES = {"BAD_TARGET": BAD_TARGET, "BAD_RATE": BAD_RATE, "NOT_FINITE": NOT_FINITE}
+"""What training gives besides what a forward call does."""
+
 
 def texts(
     model: str,
@@ -34,18 +39,26 @@ def texts(
     *,
     workspace: Dim = 0,
     checked: Mapping[str, int] | None = None,
+    training: TrainFacts | None = None,
 ) -> Mapping[str, str]:
     """The texts by their paths in the folder.
 
     `digest`: of the model, the same for all targets. `workspace`: the bytes that a forward call needs on any of the targets; `checked`:
-    the sizes of its example's batch by their names in C.
+    the sizes of its example's batch by their names in C. `training`: what the texts say of it, if there is any.
     """
     step, forward, layout = layouts.step, layouts.forward, layouts.first
     prefix, upper = layout.prefix, layout.prefix.upper()
     file = WeightsFile(prefix) if layouts.weights_file else None
     functions = [*([file.header] if file else []), *([_step_header(step, file)] if step else [])]
     functions += [forward_header(forward, workspace, file)] if forward else []
-    codes = {**(FORWARD_CODES if forward else {}), **(STEP_CODES if step else {}), **({"BAD_WEIGHTS": BAD_WEIGHTS} if file else {})}
+    train = layouts.train
+    functions += [train_header(train, training)] if train and training else []
+    codes = {
+        **(FORWARD_CODES if forward or train else {}),
+        **(STEP_CODES if step else {}),
+        **({"BAD_WEIGHTS": BAD_WEIGHTS} if file else {}),
+    }
+    codes |= TRAIN_CODES if train else {}
     values: dict[str, object] = {
         "prefix": prefix,
         "upper": upper,
@@ -64,6 +77,7 @@ def texts(
         f"include/{prefix}.h": render("library.h.j2", values),
         **({"example.c": render("library_example.c.j2", _example(step, file))} if step else {}),
         **({"example_forward.c": forward_example(forward, checked or {}, file)} if forward else {}),
+        **({"example_train.c": train_example(train, checked or {})} if train else {}),
         f"{prefix}-config.cmake": render("library_config.cmake.j2", values),
         f"{prefix}.pc": render("library.pc.j2", values),
     }
@@ -81,6 +95,7 @@ def _step_header(layout: StepLayout, file: WeightsFile | None) -> str:
         "states": "\n".join(states) or "    char none; /* this model carries nothing from step to step */",
         "parameters": ", ".join(parameters),
         "parameters_of_several": ", ".join((*rows, "size_t steps")),
+        "left_out": "".join(f"\n   {line}" for line in left_out(layout)),
     }
     return render("library_step.h.j2", values)
 

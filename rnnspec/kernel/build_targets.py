@@ -26,6 +26,7 @@ _SMALL = Target(
     first_level_bytes=2**14,
     second_level_bytes=2**14,
     relocation="static",
+    frames="saves",
     slot_alignment=8,
     slot_gap=0,
     widens_half=True,
@@ -44,6 +45,7 @@ _WASM = replace(
     fused_multiply_add=False,
     pause=_NOTHING,
     object_format="Wasm",
+    frames="offsets",
     slot_alignment=16,
     widens_half=False,
     first_level_bytes=2**15,
@@ -62,6 +64,7 @@ _RISCV = replace(
     first_level_bytes=2**15,
     second_level_bytes=2**17,
     relocation="pic",
+    frames="offsets",
     abi="lp64d",
     slot_alignment=ALIGNMENT,
     slot_gap=SLOT_GAP,
@@ -107,6 +110,9 @@ _DESCRIBED = (
     ),
     _RISCV,
 )
+
+APPLE_NAMES: Mapping[str, str] = {NEON.architecture: "arm64"}
+"""What Apple's tools call an architecture, where that is another name."""
 
 BUILD_TARGETS: Mapping[str, Target] = {target.name: target for target in _DESCRIBED}
 """All machines by their names, in the order of `contract.target_names.BUILD_TARGET_NAMES`."""

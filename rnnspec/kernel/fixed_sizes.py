@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from rnnspec.contract.dimensions import Dim, Size, substituted
+from rnnspec.contract.dimensions import ROWS, Dim, Size, substituted
 from rnnspec.diagnostics import InternalError
 from rnnspec.kernel.nodes import (
     ColumnReduce,
@@ -25,7 +25,7 @@ from rnnspec.kernel.nodes import (
 
 
 def with_sizes(function: KernelFunction, sizes: Mapping[Size, Dim]) -> KernelFunction:
-    """The function with numbers for these sizes; InternalError for one with scans, whose steps have no number."""
+    """The function with numbers for these sizes; InternalError for the number of a scan's steps, which stays a size."""
     buffers = tuple(replace(buffer, rows=substituted(buffer.rows, sizes)) for buffer in function.buffers)
     return replace(function, buffers=buffers, nodes=tuple(_fixed(node, sizes) for node in function.nodes))
 
@@ -39,5 +39,9 @@ def _fixed(node: Node, sizes: Mapping[Size, Dim]) -> Node:
         case PackPanels() | NarrowPanels():
             return node
         case ScanLoop():
-            raise InternalError("a scan in a function of known sizes")
+            if node.steps in sizes:
+                raise InternalError("a scan of a known number of steps")
+            rows = substituted(node.rows, sizes)
+            body = tuple(_fixed(each, {**sizes, ROWS: 1}) for each in node.body) if rows == 1 else node.body
+            return replace(node, rows=rows, body=body)
     assert_never(node)

@@ -5,11 +5,11 @@ The areas of the indices come first, each as long as masks can make it need; the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rnnspec.contract.arena import Slot
-from rnnspec.contract.dimensions import BATCH, Dim, Size, Steps, Tokens, at_least_zero, names_in, plus, shortens, substituted
-from rnnspec.contract.native_function import Space
+from rnnspec.contract.dimensions import BATCH, Dim, Size, Steps, Tokens, addends, at_least_zero, names_in, plus, shortens, substituted
+from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.contract.signature import IndexSignature, PairSignature, Signature
 from rnnspec.frozen import frozen
 from rnnspec.kernel.calling_convention import calling_convention
@@ -22,6 +22,9 @@ OWN_ARRAYS = ("order", "rank", "offsets", "source", "position")
 
 SHOWN_ARRAYS = ("shown_fill", "shown_hold", "shown_fill_flip", "shown_hold_flip")
 """Those that a call makes if the function reads them, by hold + 2 * flip."""
+
+TAPE: tuple[object, ...] = ("tape",)
+"""The key of the area with a recorded call's tape."""
 
 LOOKED_UP = ("window", "pair_queries", "pair_keys")
 """Arrays that are made of several indices."""
@@ -54,34 +57,67 @@ class ForwardMemory:
     """The memory of a forward call on a target.
 
     `indices`: the packing indices that the function needs, by number. `sources`: the inputs whose real steps they come from, each with
-    its masking values. `looked_up`: the buffers of index arrays that are made of several indices. `areas`, `slots`: the workspace.
-    `bytes`: of all of it, at most, its alignment included; of the batch and the inputs' lengths.
+    its masking values. `looked_up`: the buffers of index arrays that are made of several indices. `areas`: of the workspace, behind
+    which scratch memory lies. `bytes`: of all of it, at most, its alignment included; of the batch and the inputs' lengths. `distinct`:
+    those of the indices that are made of ids.
     """
 
     indices: Mapping[int, IndexShape]
     sources: tuple[tuple[str, tuple[float, ...]], ...]
     looked_up: tuple[Buffer, ...]
     areas: tuple[Area, ...]
-    slots: tuple[Slot, ...]
     bytes: Dim
+    distinct: Mapping[int, DistinctIndex]
 
 
-def forward_memory(function: KernelFunction, signature: Signature, target: Target) -> ForwardMemory:
-    """The memory of a function of a model's forward call."""
-    used = {name for node in function.nodes for name in buffers_of(node)}
-    arrays = [buffer for buffer in function.buffers if buffer.space is Space.INDEX and buffer.name in used]
-    shapes = {number: index_shape(signature, number) for number in _needed(function, signature, arrays)}
-    sources = tuple(dict.fromkeys(source for number in shapes for source in _sources(signature, number)))
+def forward_memory(
+    functions: Sequence[KernelFunction],
+    signature: Signature,
+    target: Target,
+    *,
+    areas: Sequence[Area] = (),
+    tape: Sequence[Slot] = (),
+    indices: Iterable[int] = (),
+) -> ForwardMemory:
+    """The memory of a call of one function, or of several one after the other, which have their scratch memory in one place.
+
+    Further areas of a call are `areas`, and the area `TAPE` with these slots, if there are any; `indices`: further ones that it needs.
+    """
+    arrays = list({buffer.name: buffer for function in functions for buffer in _index_arrays(function)}.values())
+    distinct = {each.number: each for function in functions for each in function.distinct}
+    found = {number for function in functions for number in _needed(function, arrays)} | {*indices}
+    needed = _with_parents(signature, found | {each.index for each in distinct.values()})
+    shapes = {number: index_shape(signature, number) for number in needed if number not in distinct}
+    shapes |= {number: IndexShape(1, each.rows) for number, each in distinct.items()}
+    sources = tuple(dict.fromkeys(source for number in shapes if number not in distinct for source in _sources(signature, number)))
     looked_up = tuple(buffer for buffer in arrays if array_of(buffer).name in LOOKED_UP)
-    areas = [*_input_areas(signature, sources), *_index_areas(signature, shapes, arrays), *_lookup_areas(shapes, looked_up)]
-    slots = calling_convention(function).scratch.slots
     bounds: dict[Size, Dim] = {Tokens(number): shape.padded for number, shape in shapes.items()}
     bounds |= {Steps(number): shape.time for number, shape in shapes.items()}
-    parts = [(area.rows, area.row_bytes) for area in areas] + [(substituted(slot.rows, bounds), slot.row_bytes) for slot in slots]
     align, gap = target.slot_alignment, target.slot_gap
-    # Each part has a row at least, and is rounded up.
-    total = plus(align, *(_not_below_zero(rows) * row_bytes + (row_bytes + align + gap) for rows, row_bytes in parts))
-    return ForwardMemory(shapes, sources, looked_up, tuple(areas), slots, total)
+
+    def arena(slots: Iterable[Slot]) -> Dim:
+        return plus(*(_whole(substituted(slot.rows, bounds), slot.row_bytes, align + gap) for slot in slots))
+
+    known = [
+        *_input_areas(signature, sources),
+        *_index_areas(signature, shapes, arrays, distinct),
+        *_lookup_areas(shapes, looked_up),
+        *areas,
+    ]
+    known += [Area(TAPE, arena(tape), 1)] if tape else []
+    scratch = largest(arena(calling_convention(function).scratch.slots) for function in functions)
+    total = plus(align, *(_whole(area.rows, area.row_bytes, align + gap) for area in known), scratch)
+    return ForwardMemory(shapes, sources, looked_up, tuple(known), total, distinct)
+
+
+def _whole(rows: Dim, row_bytes: int, further: int) -> Dim:
+    """The bytes of a part, at most, which has a row at least, and is rounded up."""
+    return _not_below_zero(rows) * row_bytes + (row_bytes + further)
+
+
+def _index_arrays(function: KernelFunction) -> list[Buffer]:
+    used = {name for node in function.nodes for name in buffers_of(node)}
+    return [buffer for buffer in function.buffers if buffer.space is Space.INDEX and buffer.name in used]
 
 
 def index_shape(signature: Signature, number: int) -> IndexShape:
@@ -110,6 +146,15 @@ def least_lengths(signature: Signature) -> tuple[Dim, ...]:
     return tuple(dict.fromkeys(length for length in lengths if names_in(length) and shortens(length)))
 
 
+def largest(dims: Iterable[Dim]) -> Dim:
+    """A dimension that none of some sums of products is above, whatever the sizes are; none of them takes anything off."""
+    most: dict[Dim, int] = {}
+    for dim in dims:
+        for addend, coefficient in addends(dim):
+            most[addend] = max(most.get(addend, 0), coefficient)
+    return plus(*(addend * coefficient for addend, coefficient in most.items()))
+
+
 def array_of(buffer: Buffer) -> IndexArray:
     """The array of an index's buffer, whose name is the array's own where nothing else is said."""
     return IndexArray(buffer.name) if buffer.array is None else buffer.array
@@ -119,15 +164,19 @@ def _not_below_zero(rows: Dim) -> Dim:
     return at_least_zero(rows) if shortens(rows) else rows
 
 
-def _needed(function: KernelFunction, signature: Signature, arrays: Iterable[Buffer]) -> list[int]:
-    """The numbers of the indices that a function needs, and of those that they come from, sorted."""
+def _needed(function: KernelFunction, arrays: Iterable[Buffer]) -> set[int]:
+    """The numbers of the indices that a function needs; those that they come from are others."""
     found: set[int] = set()
     for each in map(array_of, arrays):
         found.add(each.index)
         if each.name in LOOKED_UP:
             found.update(each.parameters[:1] if each.name == "window" else each.parameters)
     sizes = (name for dim in calling_convention(function).dims for name in names_in(dim))
-    found.update(size.number for size in sizes if isinstance(size, Tokens | Steps))
+    return found | {size.number for size in sizes if isinstance(size, Tokens | Steps)}
+
+
+def _with_parents(signature: Signature, found: set[int]) -> list[int]:
+    """The numbers of indices, and of those that they come from, sorted."""
     for number in range(len(signature.indices) - 1, -1, -1):
         if number in found:
             found.update(_parents(signature, number))
@@ -165,13 +214,17 @@ def _input_areas(signature: Signature, sources: Iterable[tuple[str, tuple[float,
             yield Area(("ids", each.name), padded[each.name], 4)
 
 
-def _index_areas(signature: Signature, shapes: Mapping[int, IndexShape], arrays: Iterable[Buffer]) -> Iterator[Area]:
+def _index_areas(
+    signature: Signature, shapes: Mapping[int, IndexShape], arrays: Iterable[Buffer], distinct: Mapping[int, DistinctIndex]
+) -> Iterator[Area]:
     shown = {(each.index, each.name) for each in map(array_of, arrays) if each.name in SHOWN_ARRAYS}
     for number, shape in shapes.items():
         yield Area(("index", number, "real"), shape.padded, 1)
-        index = signature.indices[number]
-        for name, joined in _made_masks(number, index):
-            yield Area(name, BATCH * time_of(signature, joined) if isinstance(joined, IndexSignature) else shape.padded, 1)
+        if number in distinct:
+            yield Area(("named", number), shape.padded, 1)
+        else:
+            for name, joined in _made_masks(number, signature.indices[number]):
+                yield Area(name, BATCH * time_of(signature, joined) if isinstance(joined, IndexSignature) else shape.padded, 1)
         lengths = {"order": shape.batch, "rank": shape.batch, "lengths": shape.batch, "offsets": shape.time + 1, "starts": shape.time + 1}
         lengths |= {"source": shape.padded, "position": shape.padded}
         lengths |= {name: shape.padded for name in SHOWN_ARRAYS if (number, name) in shown}

@@ -32,6 +32,7 @@ from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import BlockScheduler
 from rnnspec.kernel.block_context import Context
+from rnnspec.kernel.narrow_tables import narrow_tables
 from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases, KernelFunction, RowMap
 from rnnspec.kernel.op_class import OpClass, form_of, index_number, is_neutral, is_storable, matrix, tensor_type
 from rnnspec.kernel.pipeline import Kernels
@@ -52,7 +53,7 @@ def schedule(
 
     `offsets`: elements before each weight in the flat array of all weights. `reader`: of a recorded call, the function that reads its
     tape; `aliases`: what lies elsewhere on the tape that this one reads. Masks and the index are the caller's work (see
-    `contract.packing`): the native function gets the index's arrays. `storage`: the elements of panels.
+    `contract.packing`): the native function gets the index's arrays. `storage`: the elements of panels and tables.
     """
     dtype = _float_type(function)
     weight_only, rest = _divide(_without_masks(function), function)
@@ -71,9 +72,10 @@ def schedule(
     locations = prepare_block.locations | _inputs(running, function, aliases) | _made_ids(running, function)
     nodes = BlockScheduler(running, rest, locations, _results(running, function, offsets)).schedule()
 
+    nodes, narrowed = narrow_tables(running, preparing, nodes)
     packed = running.packing(running.panels.values(), preparing.buffers)
     preparing.buffers |= {name: buffer for name, buffer in running.buffers.items() if buffer.space is Space.PREPARED}
-    prepare = KernelFunction(f"{function.name}.prepare", dtype, tuple(preparing.buffers.values()), (*prepare_nodes, *packed))
+    prepare = KernelFunction(f"{function.name}.prepare", dtype, tuple(preparing.buffers.values()), (*prepare_nodes, *packed, *narrowed))
     itself = KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes, _distinct(function))
     return Kernels(prepare, itself, tiling.target, reader, aliases)
 

@@ -57,6 +57,11 @@ class DenormalSwitch:
     bits: int
 
 
+Frames = Literal["offsets", "saves", "instructions"]
+"""How assembly tells what a function's frame takes: by how far its beginning lies from the stack's, by the registers that are saved, or
+by the instructions that move the stack alone, where the arguments of calls are pushed, too."""
+
+
 @frozen
 class Target:
     """A machine that code is generated for: all that the code asks about it.
@@ -67,7 +72,8 @@ class Target:
     nothing to gain by it. `needs`: features, by LLVM's names, without which a machine of the architecture isn't this one.
     `first_level_bytes`, `second_level_bytes`: a core's caches. `relocation`: whether code may lie anywhere ("pic") or where it is linked
     to ("static"); `abi`: how numbers are passed, by LLVM's name, where the triple doesn't say. `widens_half`: whether an instruction makes
-    float32 of float16. `slot_alignment`, `slot_gap`: of a workspace's parts, see `contract.arena`; small ones where there is no cache.
+    float32 of float16. `frames`: see `Frames`. `slot_alignment`, `slot_gap`: of a workspace's parts, see `contract.arena`; small ones
+    where there is no cache.
     """
 
     name: str
@@ -89,6 +95,7 @@ class Target:
     relocation: Literal["pic", "static"] = "pic"
     abi: str = ""
     widens_half: bool = False
+    frames: Frames = "offsets"
     slot_alignment: int = ALIGNMENT
     slot_gap: int = SLOT_GAP
 
@@ -110,6 +117,7 @@ SSE42 = Target(
     cycle_counter="llvm.readcyclecounter",
     # Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR.
     denormals=DenormalSwitch("llvm.x86.sse.stmxcsr", "llvm.x86.sse.ldmxcsr", 0x8040),
+    frames="instructions",
 )
 AVX2 = replace(
     SSE42,

@@ -9,6 +9,7 @@ import importlib
 import logging
 import os
 import socket
+import textwrap
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, assert_never
@@ -188,9 +189,8 @@ def ray_session(engine: Engine) -> Generator[Any]:
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         if engine.address is None:
             raise
-        raise ValueError(
-            f"--address {engine.address}: no head of Ray answers there, or it wants a token (RAY_AUTH_MODE): {' '.join(str(error).split())}"
-        ) from None
+        reason = "no head of Ray answers there, or it wants a token (RAY_AUTH_MODE)"
+        raise ValueError(f"--address {engine.address}: {reason}: {textwrap.shorten(str(error), 400)}") from None
     try:
         yield ray
     finally:

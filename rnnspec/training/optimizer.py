@@ -221,6 +221,9 @@ class Optimizer(ABC):
     @property
     def rate(self) -> float:
         """The learning rate of update number `iterations`, the one under way."""
+        schedule = self._schedule
+        if not isinstance(schedule, LearningRateSchedule):
+            return schedule
         return self.rate_after(max(self.iterations * (self.gradient_accumulation_steps or 1) - 1, 0))
 
     def rate_after(self, batches: int) -> float:
@@ -433,7 +436,10 @@ class Optimizer(ABC):
             for part in parts:
                 part *= self.clipnorm / max(math.sqrt(self._squared_norm(part)), self.clipnorm)
         elif self.global_clipnorm is not None:
-            norm = math.sqrt(sum(self._squared_norm(part) for part in parts))
+            norm = 0.0
+            for part in parts:  # one by one, where `sum` corrects its roundings in some versions of Python
+                norm += self._squared_norm(part)
+            norm = math.sqrt(norm)
             scale = min(self.global_clipnorm / norm, 1.0) if norm else 1.0
             for part in parts:
                 part *= scale if math.isfinite(norm) else math.nan

@@ -14,7 +14,6 @@ True
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -22,6 +21,7 @@ from typing import NoReturn
 from rnnspec.contract.arguments import POSITIVE
 from rnnspec.contract.executable import Num
 from rnnspec.contract.optimizer_arguments import OPTIMIZER_ARGUMENTS, default_flag, default_number
+from rnnspec.contract.step_number import power, root
 from rnnspec.training.constructors import absent, clear_arguments
 from rnnspec.training.optimizer import CHUNK, LARGEST, SMALLEST, Optimizer, RateSetting, WeightExtent
 from rnnspec.training.whole_optimizers import Adafactor, Lamb, Muon
@@ -155,7 +155,7 @@ class Adam(Optimizer):
         return weight - mean * rate / ((*largest, variance)[0].sqrt() + epsilon), mean, variance, *largest
 
     def _rate(self) -> float:
-        return self.rate * math.sqrt(1.0 - self.beta_2**self.iterations) / (1.0 - self.beta_1**self.iterations)
+        return self.rate * root(1.0 - power(self.beta_2, self.iterations)) / (1.0 - power(self.beta_1, self.iterations))
 
 
 @clear_arguments("optimizer", OPTIMIZER_ARGUMENTS)
@@ -199,7 +199,7 @@ class Nadam(Optimizer):
         now, following = self._factor(self.iterations), self._factor(self.iterations + 1)
         product = self._product_of(self.iterations)
         towards = following / (1.0 - product * following), (1.0 - now) / (1.0 - product)
-        return self.rate, 1.0 - self.beta_1, 1.0 - self.beta_2, *towards, 1.0 - self.beta_2**self.iterations, self.epsilon
+        return self.rate, 1.0 - self.beta_1, 1.0 - self.beta_2, *towards, 1.0 - power(self.beta_2, self.iterations), self.epsilon
 
     def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
         """See the class."""
@@ -308,7 +308,7 @@ class Adamax(Optimizer):
 
     def constants(self) -> tuple[float, ...]:
         """The learning rate, 1 - beta_1, beta_2, 1 - beta_1ᵗ and epsilon."""
-        return self.rate, 1.0 - self.beta_1, self.beta_2, 1.0 - self.beta_1**self.iterations, self.epsilon
+        return self.rate, 1.0 - self.beta_1, self.beta_2, 1.0 - power(self.beta_1, self.iterations), self.epsilon
 
     def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
         """See the class."""

@@ -16,8 +16,9 @@ KINDS = {each.__name__: each for each in (UnaryKind, BinaryKind, CompareKind)}
 
 IR_ROW, METHOD, CODE_ROW = "ir/elementwise.py", "ir/builder.py", "backend/llvm_cpu/elementwise.py"
 
-LAWS = {"passes/logarithms.py", "passes/picks.py", "passes/simplify_logarithms.py"}
-"""Laws between several kinds, which are no kind's row, such as that the logarithm of a product is a sum of logarithms."""
+LAWS = {"kernel/narrow_tables.py", "passes/logarithms.py", "passes/picks.py", "passes/simplify_logarithms.py"}
+"""Laws between several kinds, which are no kind's row, such as that the logarithm of a product is a sum of logarithms, or
+that a row of a table is whole numbers times its largest magnitude's 127th."""
 
 
 def modules_naming_kinds() -> Mapping[str, set[str]]:

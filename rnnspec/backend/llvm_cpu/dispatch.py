@@ -26,7 +26,10 @@ def emit_dispatch(export: LibraryExport, levels: Mapping[int, str], target: Targ
         chosen = f"@{own[lowest]}"
         for each in others:
             chosen = writer.assign(f"select i1 {writer.assign(f'icmp uge i32 {level}, {each}')}, ptr @{own[each]}, ptr {chosen}", "chosen")
-        result = writer.assign(f"tail call {function.result} {chosen}({', '.join(parameters)})", "result")
+        called = f"tail call {function.result} {chosen}({', '.join(parameters)})"
+        if function.result == "void":
+            writer.do(called)
+        result = "" if function.result == "void" else writer.assign(called, "result")
         parts += [f"declare {function.result} @{name}({', '.join(function.parameters)})" for name in own.values()]
         parts.append(writer.text(result))
     return "\n".join([*parts, "attributes #0 = { nounwind }\n"])

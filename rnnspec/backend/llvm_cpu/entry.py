@@ -109,8 +109,10 @@ def _begin(
     target: Target,
     library: Library,
     constants: Constants | None = None,
+    *,
+    internal: bool = False,
 ) -> _Entry:
-    linkage = "dso_local" if constants is None else "internal"
+    linkage = "internal" if internal or constants is not None else "dso_local"
     writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims", *parameters], linkage=linkage)
     vectors = Vectors(writer, target, function.dtype, library)
     state = begin_flushing(vectors)
@@ -126,13 +128,14 @@ def emit_entry(
     *,
     clocks: Clocks | None,
     constants: Constants | None = None,
+    internal: bool = False,
 ) -> str:
     """The entry point for one thread, which calls the nests one after the other.
 
-    `constants`: a library's; the function is its own alone.
+    `constants`: a library's; the function is its own alone then, or if `internal`.
     """
     passing = calling_convention(function)
-    entry = _begin(symbol(function.name), (), function, passing, target, library, constants)
+    entry = _begin(symbol(function.name), (), function, passing, target, library, constants, internal=internal)
     if clocks:
         slot = entry.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {len(passing.buffers) + len(passing.arenas)}", "p")
         entry.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")

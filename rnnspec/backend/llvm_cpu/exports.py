@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.denormals import begin_flushing, end_flushing
 from rnnspec.backend.llvm_cpu.entry import CONSTANTS
 from rnnspec.backend.llvm_cpu.forward_exports import emit_forward, forward_symbols
 from rnnspec.backend.llvm_cpu.forward_inputs import is_id
 from rnnspec.backend.llvm_cpu.forward_workspace import pointers_of
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
-from rnnspec.backend.llvm_cpu.module import emit_nests, module_text
+from rnnspec.backend.llvm_cpu.module import module_text
+from rnnspec.backend.llvm_cpu.one_step import emit_one_step
+from rnnspec.backend.llvm_cpu.step_buffers import alignment, kept_pointers, step_pointers
+from rnnspec.backend.llvm_cpu.train_exports import emit_train, train_parameters
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
-from rnnspec.backend.llvm_cpu.weights_file import check_symbol, constants_behind, emit_check, weights_pointers
+from rnnspec.backend.llvm_cpu.weights_file import check_symbol, emit_check, weights_pointers
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
-from rnnspec.backend.protocol import BAD_ID, OK, LibraryExport, StepExport
-from rnnspec.contract.dimensions import Size
-from rnnspec.contract.native_function import STATE, Space
-from rnnspec.diagnostics import InternalError
+from rnnspec.backend.protocol import BAD_ID, OK, LibraryExport
 from rnnspec.frozen import frozen
-from rnnspec.kernel.memory import Plan, buffers_of, plan_scratch
-from rnnspec.kernel.nodes import Buffer, KernelFunction
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 
@@ -43,7 +39,7 @@ def declared(export: LibraryExport, target: Target) -> tuple[Declared, ...]:
     if weights:
         found.append(Declared(check_symbol(export.prefix), (*weights, size), "i32"))
     if export.step is not None:
-        pointers = ("ptr",) * len(_pointers(export))
+        pointers = ("ptr",) * len(step_pointers(export))
         step, steps = step_symbols(export.prefix)
         found += [Declared(step, pointers, "i32"), Declared(steps, (*pointers, size), "i32")]
     if export.forward is not None:
@@ -51,6 +47,9 @@ def declared(export: LibraryExport, target: Target) -> tuple[Declared, ...]:
         sizes = (size,) * (1 + len(export.forward.lengths))
         pointers = ("ptr",) * (len(pointers_of(export)) + 1)
         found += [Declared(call, (*weights, *sizes, *pointers, size), "i32"), Declared(bytes_, sizes, size)]
+    if export.train is not None:
+        further = train_parameters(export, export.train, target)
+        found += [Declared(name, parameters, result) for name, (parameters, result) in further.items()]
     return tuple(found)
 
 
@@ -61,18 +60,18 @@ def step_symbols(prefix: str) -> tuple[str, str]:
 
 def emit_library(export: LibraryExport, target: Target) -> str:
     """The LLVM text of a library, see `LibraryExport`."""
-    exported = [each for each in (export.step, export.forward) if each is not None]
-    dtype = exported[0].kernels.function.dtype
+    exported = (export.step, export.forward, export.train and export.train.record)
+    dtype = next(each for each in exported if each is not None).kernels.function.dtype
     library = Library()
     vectors = Vectors(FunctionWriter("", ()), target, dtype, library)
     parts: list[str] = []
     if export.step is not None:
-        function = export.step.kernels.function
-        nests, calls = emit_nests(function, vectors)
-        parts += [*nests, _one_step(function, calls, export, export.step, vectors)]
+        parts += emit_one_step(export, export.step, vectors)
         parts += [_entry(export, vectors, several=several) for several in (False, True)]
     if export.forward is not None:
         parts += emit_forward(export, export.forward, vectors)
+    if export.train is not None:
+        parts += emit_train(export, export.train, vectors)
     first = _constants(export, target) if export.file is None else emit_check(export, target)
     return module_text([first, *merge_functions(parts)], target, dtype, library)
 
@@ -82,94 +81,11 @@ def _constants(export: LibraryExport, target: Target) -> str:
     return f'{CONSTANTS} = internal constant [{len(export.constants)} x i8] c"{literal}", align {alignment(target)}'
 
 
-def alignment(target: Target) -> int:
-    """Bytes that vectors, and so constants and what lies on the stack, are aligned to."""
-    return max(16, target.vector_bytes)
-
-
-def _pointers(export: LibraryExport) -> list[str]:
-    """The parameters of all functions."""
-    given = (f"%in.{number}" for number in range(len(export.inputs)))
-    shown = (f"%out.{number}" for number in range(len(export.outputs)))
-    return [*_kept(export), *given, *shown]
-
-
-def _kept(export: LibraryExport) -> list[str]:
-    """The parameters that are the same at each step."""
-    return [*weights_pointers(export), "%state"]
-
-
-def _one_step(function: KernelFunction, calls: Sequence[NestCall], export: LibraryExport, step: StepExport, vectors: Vectors) -> str:
-    """The nests one after the other. New states lie on the stack until all old ones were read."""
-    target, buffers = vectors.target, {buffer.name: buffer for buffer in function.buffers}
-    used = dict.fromkeys(name for node in function.nodes for name in buffers_of(node))
-    writer = FunctionWriter(f"{export.prefix}.step", [f"ptr noalias {pointer}" for pointer in _pointers(export)])
-    plan = plan_scratch(function)
-    places, size = _stack(plan, step.state_bytes, alignment(target))
-    stack = writer.assign(f"alloca [{max(size, 1)} x i8], align {alignment(target)}", "stack")
-    scratch = {name: places[slot] for name, slot in plan.slot_of.items()}
-    registers: dict[str, str] = {}
-    constants = CONSTANTS if export.file is None else constants_behind(writer)
-    for buffer in (buffers[name] for name in used):
-        base, place = _home(buffer, export, step, stack, scratch, constants)
-        registers[buffer.name] = writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {place}", "b")
-    for call in calls:
-        sizes = [_number(size) for size in (call.size, *call.further)]
-        arguments = [*(f"ptr {registers[name]}" for name in call.buffers), "i64 0", *(f"i64 {size}" for size in sizes)]
-        writer.do(f"call void @{quoted(call.name)}({', '.join(arguments)})")
-    if step.state_bytes:
-        vectors.library.declarations["declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"] = None
-        size_of_element = ELEMENT_BYTES[function.dtype]
-        copied = f"ptr align {size_of_element} %state, ptr align {size_of_element} {stack}, i64 {step.state_bytes}, i1 false"
-        writer.do(f"call void @llvm.memcpy.p0.p0.i64({copied})")
-    return writer.text()
-
-
-def _number(size: int | Size) -> int:
-    if not isinstance(size, int):
-        raise InternalError(f"a library's step over {size}")
-    return size
-
-
-def _stack(plan: Plan, state_bytes: int, align: int) -> tuple[list[int], int]:
-    """The places of the slots behind the new states, and the bytes of all."""
-    places: list[int] = []
-    end = state_bytes
-    for slot in plan.slots:
-        end += -end % align
-        places.append(end)
-        end += slot.row_bytes * max(1, _number(slot.rows))
-    return places, end
-
-
-def _home(
-    buffer: Buffer, export: LibraryExport, step: StepExport, stack: str, scratch: Mapping[str, int], constants: str
-) -> tuple[str, int]:
-    """The base and the place in bytes of a buffer."""
-    _, _, name = buffer.name.partition(".")
-    given, shown = [source.name for source in export.inputs], [output.name for output in export.outputs]
-    match buffer.space:
-        case Space.WEIGHT | Space.PREPARED:
-            return constants, step.places[buffer.name]
-        case Space.SCRATCH:
-            return stack, scratch[buffer.name]
-        case Space.INPUT if name in step.states:
-            return "%state", step.states[name]
-        case Space.INPUT:
-            return f"%in.{given.index(name)}", 0
-        case Space.OUTPUT if buffer.name.startswith(STATE):
-            return stack, step.states[name]
-        case Space.OUTPUT:
-            return f"%out.{shown.index(name)}", 0
-        case _:
-            raise InternalError(f"a library's step reads or writes {buffer.name}: {buffer.space.value}")
-
-
 def _entry(export: LibraryExport, vectors: Vectors, *, several: bool) -> str:
     """The function for one step or several: checks ids, then runs the steps with denormals off."""
     target = vectors.target
     size = f"i{target.pointer_bits}"
-    parameters = [*(f"ptr {pointer}" for pointer in _pointers(export)), *([f"{size} %steps.given"] if several else [])]
+    parameters = [*(f"ptr {pointer}" for pointer in step_pointers(export)), *([f"{size} %steps.given"] if several else [])]
     writer = FunctionWriter(step_symbols(export.prefix)[several], parameters, linkage="dso_local", result="i32")
     here = replace(vectors, writer=writer)
     steps = "1"
@@ -179,7 +95,7 @@ def _entry(export: LibraryExport, vectors: Vectors, *, several: bool) -> str:
     with writer.when(sound):
         flushing = begin_flushing(here)
         with writer.loop("0", steps, hint="step") as step:
-            pointers = [*_kept(export), *_advanced(export, writer, step, ELEMENT_BYTES[vectors.dtype])]
+            pointers = [*kept_pointers(export), *_advanced(export, writer, step, ELEMENT_BYTES[vectors.dtype])]
             writer.do(f"call void @{quoted(f'{export.prefix}.step')}({', '.join(f'ptr {pointer}' for pointer in pointers)})")
         end_flushing(writer, flushing)
     return writer.text(writer.assign(f"select i1 {sound}, i32 {OK}, i32 {BAD_ID}", "result"))
@@ -201,6 +117,6 @@ def _ids_are_sound(export: LibraryExport, writer: FunctionWriter, steps: str) ->
 
 def _advanced(export: LibraryExport, writer: FunctionWriter, step: str, element: int) -> list[str]:
     """The addresses of a step's inputs and outputs."""
-    rows = zip(_pointers(export)[len(_kept(export)) :], (*export.inputs, *export.outputs), strict=True)
+    rows = zip(step_pointers(export)[len(kept_pointers(export)) :], (*export.inputs, *export.outputs), strict=True)
     sizes = [(base, row.width * (element if row.vocabulary is None else 4)) for base, row in rows]
     return [writer.assign(f"getelementptr inbounds i8, ptr {base}, i64 {writer.multiply(step, size)}", "row") for base, size in sizes]

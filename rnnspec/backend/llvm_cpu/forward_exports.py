@@ -5,8 +5,8 @@ All memory is the caller's workspace and the stack. Nothing is written to an out
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from rnnspec.backend.llvm_cpu.call_packing import emit_index
@@ -54,8 +54,8 @@ def emit_forward(export: LibraryExport, forward: ForwardExport, vectors: Vectors
         emit_index(),
         emit_take(export, forward, vectors),
         _run(export, forward, function, target),
-        _needed(export, forward),
-        _bytes(export, forward, target),
+        emit_needed(export, forward),
+        emit_bytes(export, forward, target, forward_symbols(export.prefix)[1]),
         _forward(export, forward, target),
     ]
 
@@ -108,7 +108,7 @@ def _pointer(buffer: Buffer, export: LibraryExport, workspace: Workspace, looked
             raise InternalError(f"a library's call reads or writes {buffer.name}: {buffer.space.value}")
 
 
-def _needed(export: LibraryExport, forward: ForwardExport) -> str:
+def emit_needed(export: LibraryExport, forward: ForwardExport) -> str:
     """The bytes of the workspace; -1 for sizes that are too large, or too small for a window."""
     writer = FunctionWriter(f"{export.prefix}.forward.needed", size_parameters(forward), result="i64")
     found = writer.on_stack("i64", "found")
@@ -127,25 +127,26 @@ def _needed(export: LibraryExport, forward: ForwardExport) -> str:
     return writer.text(writer.assign(f"load i64, ptr {found}", "bytes"))
 
 
-def _sizes(forward: ForwardExport, target: Target) -> list[str]:
+def size_kinds(forward: ForwardExport, target: Target) -> list[str]:
     """The parameters of a function of the library for the batch and the lengths."""
     return [f"i{target.pointer_bits} %given.{number}" for number in range(1 + len(forward.lengths))]
 
 
-def _wide(writer: FunctionWriter, forward: ForwardExport, target: Target) -> list[str]:
+def wide_sizes(writer: FunctionWriter, forward: ForwardExport, target: Target) -> list[str]:
     """The batch and the lengths as i64."""
-    return [_as_i64(writer, f"%given.{number}", target) for number in range(1 + len(forward.lengths))]
+    return [as_i64(writer, f"%given.{number}", target) for number in range(1 + len(forward.lengths))]
 
 
-def _as_i64(writer: FunctionWriter, size: str, target: Target) -> str:
+def as_i64(writer: FunctionWriter, size: str, target: Target) -> str:
+    """A size as i64."""
     return size if target.pointer_bits == 64 else writer.assign(f"zext i{target.pointer_bits} {size} to i64")
 
 
-def _bytes(export: LibraryExport, forward: ForwardExport, target: Target) -> str:
+def emit_bytes(export: LibraryExport, forward: ForwardExport, target: Target, name: str) -> str:
     """What says how large a workspace is: all ones where the sizes can't be, or where it is larger than addresses."""
     kind = f"i{target.pointer_bits}"
-    writer = FunctionWriter(forward_symbols(export.prefix)[1], _sizes(forward, target), linkage="dso_local", result=kind)
-    needed = _call_needed(writer, export, _wide(writer, forward, target))
+    writer = FunctionWriter(name, size_kinds(forward, target), linkage="dso_local", result=kind)
+    needed = _call_needed(writer, export, wide_sizes(writer, forward, target))
     if target.pointer_bits == 64:
         return writer.text(needed)
     fits = writer.assign(f"icmp ult i64 {needed}, {2**target.pointer_bits}")
@@ -162,22 +163,43 @@ def _forward(export: LibraryExport, forward: ForwardExport, target: Target) -> s
     pointers = pointers_of(export)
     further = ["ptr %workspace", f"i{target.pointer_bits} %bytes.given"]
     weights = [f"ptr {pointer}" for pointer in weights_pointers(export)]
-    parameters = [*weights, *_sizes(forward, target), *(f"ptr {pointer}" for pointer in pointers), *further]
+    parameters = [*weights, *size_kinds(forward, target), *(f"ptr {pointer}" for pointer in pointers), *further]
     writer = FunctionWriter(forward_symbols(export.prefix)[0], parameters, linkage="dso_local", result="i32")
     result = writer.on_stack("i32", "result")
+    with checked_call(writer, export, forward, target, result) as passed:
+        writer.do(f"call void @{quoted(f'{export.prefix}.forward.run')}({', '.join((*passed, *weights))})")
+    return writer.text(writer.assign(f"load i32, ptr {result}", "result"))
+
+
+@contextmanager
+def in_workspace(
+    writer: FunctionWriter, export: LibraryExport, forward: ForwardExport, target: Target, result: str
+) -> Generator[tuple[str, ...]]:
+    """What is done if sizes and workspace are right; yields the sizes and the workspace's first address as inner functions take them.
+
+    `result`: the address of the code, which is filled in.
+    """
     writer.do(f"store i32 {BAD_SIZE}, ptr {result}")
-    sizes = _wide(writer, forward, target)
+    sizes = wide_sizes(writer, forward, target)
     needed = _call_needed(writer, export, sizes)
     with writer.when(writer.assign(f"icmp sge i64 {needed}, 0")):
-        enough = writer.assign(f"icmp uge i64 {_as_i64(writer, '%bytes.given', target)}, {needed}")
+        enough = writer.assign(f"icmp uge i64 {as_i64(writer, '%bytes.given', target)}, {needed}")
         writer.do(f"store i32 {WORKSPACE_TOO_SMALL}, ptr {result}")
         with writer.when(enough):
             address = writer.assign("ptrtoint ptr %workspace to i64", "address")
             aligned = writer.assign(f"and i64 {writer.assign(f'sub i64 0, {address}')}, {target.slot_alignment - 1}")
             base = writer.assign(f"getelementptr inbounds i8, ptr %workspace, i64 {aligned}", "base")
-            passed = ", ".join([*(f"ptr {pointer}" for pointer in pointers), *(f"i64 {size}" for size in sizes), f"ptr {base}"])
-            taken = writer.assign(f"call i32 @{quoted(take_name(export))}({passed})", "taken")
-            writer.do(f"store i32 {taken}, ptr {result}")
-            with writer.when(writer.assign(f"icmp eq i32 {taken}, {OK}")):
-                writer.do(f"call void @{quoted(f'{export.prefix}.forward.run')}({', '.join((passed, *weights))})")
-    return writer.text(writer.assign(f"load i32, ptr {result}", "result"))
+            yield (*(f"i64 {size}" for size in sizes), f"ptr {base}")
+
+
+@contextmanager
+def checked_call(
+    writer: FunctionWriter, export: LibraryExport, forward: ForwardExport, target: Target, result: str
+) -> Generator[tuple[str, ...]]:
+    """What is done if, besides, the inputs were taken; yields what the call's inner functions take."""
+    with in_workspace(writer, export, forward, target, result) as behind:
+        passed = (*(f"ptr {pointer}" for pointer in pointers_of(export)), *behind)
+        taken = writer.assign(f"call i32 @{quoted(take_name(export))}({', '.join(passed)})", "taken")
+        writer.do(f"store i32 {taken}, ptr {result}")
+        with writer.when(writer.assign(f"icmp eq i32 {taken}, {OK}")):
+            yield passed

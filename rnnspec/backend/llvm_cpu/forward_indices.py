@@ -14,6 +14,7 @@ from rnnspec.backend.llvm_cpu.structures import Record, element_of, place_of, st
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
 from rnnspec.backend.protocol import ForwardExport
 from rnnspec.contract.dimensions import at_least_zero
+from rnnspec.contract.native_function import DistinctIndex
 from rnnspec.contract.native_structs import IndexRecord, PairedRecord, PairRecord, SeenRecord, WindowRecord
 from rnnspec.contract.signature import IndexSignature, PairSignature, WindowSignature
 from rnnspec.diagnostics import InternalError
@@ -68,19 +69,33 @@ class _Made:
 
     def _rows(self, number: int) -> str:
         """The address of the number of an index's rows."""
-        index = self.forward.signature.indices[number]
+        is_distinct = number in self.forward.memory.distinct
+        index = None if is_distinct else self.forward.signature.indices[number]
         if isinstance(index, PairSignature):
             return self.counts[index.queries]
         rows = self.writer.on_stack("i64")
-        self.writer.do(f"store i64 %batch, ptr {rows}")
+        self.writer.do(f"store i64 {1 if is_distinct else '%batch'}, ptr {rows}")
         return rows
 
     def _masks(self, number: int) -> list[str]:
+        if (distinct := self.forward.memory.distinct.get(number)) is not None:
+            return [self._named(distinct)]
         match self.forward.signature.indices[number]:
             case PairSignature() as pairs:
                 return [self._pairs(number, pairs)]
             case IndexSignature() as index:
                 return self._masks_of((number,), index)
+
+    def _named(self, distinct: DistinctIndex) -> str:
+        """The rows of a table that the ids at an index's tokens name."""
+        writer, named = self.writer, self.workspace.of("named", distinct.number)
+        writer.do(f"call void @llvm.memset.p0.i64(ptr {named}, i8 0, i64 {distinct.rows}, i1 false)")
+        ids, source = self.workspace.of("ids", distinct.input), self.workspace.of("index", distinct.index, "source")
+        tokens = writer.assign(f"load i64, ptr {self.counts[distinct.index]}", "tokens")
+        with writer.loop("0", tokens, hint="token") as token:
+            row = writer.load_index(ids, writer.load_index(source, token))
+            writer.do(f"store i8 1, ptr {place_of(writer, 'i8', named, row)}")
+        return named
 
     def _masks_of(self, key: tuple[int, ...], index: IndexSignature) -> list[str]:
         """The masks of an index, or of a part of a joined sequence, of which a step is real in one at least."""

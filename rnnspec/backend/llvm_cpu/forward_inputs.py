@@ -5,6 +5,7 @@ Ids are read once, into the workspace: masked ones, which may be anything, becom
 
 from __future__ import annotations
 
+import math
 import struct
 
 from rnnspec.backend.llvm_cpu.forward_workspace import Workspace, parameters_of, sizes_given, take_name
@@ -90,7 +91,7 @@ class _Taking:
                 for values in sets:
                     real = given
                     for value in values:
-                        real = writer.assign(f"and i1 {real}, {self._differs(taken, number, here, value)}")
+                        real = writer.assign(f"and i1 {real}, {differs(writer, self.vectors, taken, f'%in.{number}', here, value)}")
                     any_real = writer.assign(f"or i1 {any_real}, {real}")
                     if values in known:
                         place = place_of(writer, "i8", self.workspace.of("real", taken.name, values), here)
@@ -112,24 +113,43 @@ class _Taking:
         with self.writer.when(wrong):
             self.writer.do(f"store i32 {code}, ptr {self.result}")
 
-    def _differs(self, taken: LibraryRow, number: int, step: str, value: float) -> str:
-        """An i1: whether any element of a step isn't the value, as the model's dtype holds it."""
-        writer = self.writer
-        if taken.vocabulary is not None:
-            return writer.assign(f"icmp ne i32 {element_of(writer, 'i32', f'%in.{number}', step)}, {int(value)}")
-        literal, kind = _literal(value, self.vectors.dtype), self.vectors.element
-        first = writer.multiply(step, taken.width)
-        with writer.carrying_loop("0", str(taken.width), 1, [("i1", "false")], "u") as (unit, (found,), following):
-            element = element_of(writer, kind, f"%in.{number}", writer.add(first, unit))
-            following.append(writer.assign(f"or i1 {found}, {writer.assign(f'fcmp une {kind} {element}, {literal}')}"))
-        return found
+
+def differs(writer: FunctionWriter, vectors: Vectors, row: LibraryRow, array: str, step: str, value: float) -> str:
+    """An i1: whether any element of a step of an input isn't the value, as the model's dtype holds it."""
+    if row.vocabulary is not None:
+        return writer.assign(f"icmp ne i32 {element_of(writer, 'i32', array, step)}, {int(value)}")
+    # Bits, since a processor may take denormal numbers for zeros. NaN equals nothing, and both zeros are equal.
+    kind, expected = _bits(value, vectors.dtype)
+    if expected is None:
+        return "true"
+    first = writer.multiply(step, row.width)
+    with writer.carrying_loop("0", str(row.width), 1, [("i1", "false")], "u") as (unit, (found,), following):
+        element = element_of(writer, kind, array, writer.add(first, unit))
+        if expected == 0:
+            element = writer.assign(f"shl {kind} {element}, 1")
+        following.append(writer.assign(f"or i1 {found}, {writer.assign(f'icmp ne {kind} {element}, {expected}')}"))
+    return found
 
 
-def _literal(value: float, dtype: DType) -> str:
-    """A number as LLVM writes it, rounded to the dtype: too large ones are infinite."""
+def literal(value: float, dtype: DType) -> str:
+    """A number as LLVM writes it, rounded to the dtype."""
+    return f"0x{struct.pack('>d', _rounded(value, dtype)).hex().upper()}"
+
+
+def _bits(value: float, dtype: DType) -> tuple[str, int | None]:
+    """The bits of a number, rounded to the dtype, as an integer of a type: 0 for both zeros, None for NaN."""
+    kind, number, integer = ("i32", "f", "I") if dtype is DType.F32 else ("i64", "d", "Q")
+    rounded = _rounded(value, dtype)
+    if math.isnan(rounded):
+        return kind, None
+    return kind, 0 if rounded == 0 else struct.unpack(f"<{integer}", struct.pack(f"<{number}", rounded))[0]
+
+
+def _rounded(value: float, dtype: DType) -> float:
+    """A number as the dtype holds it: too large ones are infinite."""
     if dtype is DType.F32:
         try:
-            value = struct.unpack("f", struct.pack("f", value))[0]
+            return struct.unpack("f", struct.pack("f", value))[0]
         except OverflowError:
-            value = float("inf") if value > 0 else float("-inf")
-    return f"0x{struct.pack('>d', value).hex().upper()}"
+            return math.copysign(math.inf, value)
+    return value

@@ -6,13 +6,8 @@ from rnnspec.backend.llvm_cpu.loop_nests import Range
 from rnnspec.backend.llvm_cpu.panel_elements import PanelElements, in_pairs
 from rnnspec.backend.llvm_cpu.rows import RowAddresses
 from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.kernel.narrow_tables import LEAST, MOST
 from rnnspec.kernel.nodes import NarrowPanels
-
-MOST = 127.0
-"""The largest whole number of a byte whose negative is one, too."""
-
-LEAST = 1e-30
-"""The least maximum of a column that isn't taken for zeros: `MOST` divided by a smaller one would be infinite."""
 
 
 def emit_narrow_panels(vectors: Vectors, places: RowAddresses, node: NarrowPanels, tiles: Range) -> None:

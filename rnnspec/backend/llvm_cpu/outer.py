@@ -18,16 +18,20 @@ ROW_COUNTS = (6, 2, 1)
 """Rows of the result in a tile: few are left for the smaller ones, in which each sum waits for its last turn."""
 
 
-def parts_of(height: int, element_bytes: int) -> tuple[int, int]:
+FEW_ROWS, FEW_BYTES = 16, 2**10
+"""The same where memory is dear, as on a microcontroller with some kilobytes of stack."""
+
+
+def parts_of(height: int, element_bytes: int, most_rows: int = MOST_ROWS, left_bytes: int = LEFT_BYTES) -> tuple[int, int]:
     """Rows of both sides, and rows of the result, that are copied at once.
 
     For each part of the result's rows the right side is copied anew; for each chunk of the sides' rows the result is loaded and stored.
     """
-    held, tall = LEFT_BYTES // element_bytes, ROW_COUNTS[0]
+    held, tall = left_bytes // element_bytes, ROW_COUNTS[0]
     best, least = (1, height), float("inf")
     for parts in range(1, -(-height // tall) + 1):
         at_once = -(-height // (parts * tall)) * tall
-        rows = min(MOST_ROWS, held // at_once)
+        rows = min(most_rows, held // at_once)
         moved = parts + height / rows if rows else float("inf")
         if moved < least:
             best, least = (rows, at_once), moved
@@ -39,7 +43,8 @@ def emit_outer(vectors: Vectors, places: RowAddresses, node: Outer, height: Rang
     writer, target = vectors.writer, vectors.target
     per_tile = max(1, min(4 if target.registers >= 32 else 2, node.units // vectors.lanes))
     counts = tuple(count for count in ROW_COUNTS if count <= node.height)
-    chunk_rows, at_once = parts_of(node.height, vectors.bytes)
+    limits = (MOST_ROWS, LEFT_BYTES) if target.slot_gap else (FEW_ROWS, FEW_BYTES)
+    chunk_rows, at_once = parts_of(node.height, vectors.bytes, *limits)
     left = writer.assign(f"alloca [{chunk_rows * at_once} x {vectors.element}], align {target.vector_bytes}", "left")
     right = writer.assign(f"alloca [{chunk_rows * per_tile} x {vectors.type}], align {target.vector_bytes}", "right")
     zeros = writer.assign(f"alloca {vectors.type}, align {target.vector_bytes}", "zeros")

@@ -1,4 +1,4 @@
-"""Elements of panels in memory: of the sums' type, or narrower ones, which are widened in registers."""
+"""Elements of panels and tables in memory: of the sums' type, or narrower ones, which are widened in registers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STORED = {NarrowType.F16: "i16", NarrowType.BF16: "i16", NarrowType.I8: "i8"}
 
 @frozen(slots=False)
 class PanelElements:
-    """Vectors of float32 from panels of an element type, and to them.
+    """Vectors of float32 from panels or tables of an element type, and to them; of `lanes` only the first ones, the others being 0.
 
     Narrow ones are rounded to the nearest, of two to the even one; of float16, what is too large becomes infinite.
     """
@@ -36,22 +36,20 @@ class PanelElements:
         stored = _STORED[self.element]
         return base if offset == "0" else self.vectors.writer.assign(f"getelementptr inbounds {stored}, ptr {base}, i64 {offset}", "p")
 
-    def load(self, pointer: str) -> str:
+    def load(self, pointer: str, lanes: int | None = None) -> str:
         """A vector of what is there, widened."""
         vectors, assign = self.vectors, self.vectors.writer.assign
         match self.element:
             case DType():
-                return vectors.load(pointer)
+                return vectors.load(pointer, lanes)
             case NarrowType.F16 if vectors.target.widens_half:
-                half = f"<{vectors.lanes} x half>"
-                return assign(f"fpext {half} {assign(f'load {half}, ptr {pointer}, align 2')} to {vectors.type}")
+                return assign(f"fpext <{vectors.lanes} x half> {self._loaded('half', pointer, lanes)} to {vectors.type}")
             case NarrowType.F16:
-                return self._widened_half(self._whole(pointer))
+                return self._widened_half(self._whole(pointer, lanes))
             case NarrowType.BF16:
-                return self._as_float(self._binary("shl", self._whole(pointer), 16))
+                return self._as_float(self._binary("shl", self._whole(pointer, lanes), 16))
             case NarrowType.I8:
-                narrow = f"<{vectors.lanes} x i8>"
-                return assign(f"sitofp {narrow} {assign(f'load {narrow}, ptr {pointer}, align 1')} to {vectors.type}")
+                return assign(f"sitofp <{vectors.lanes} x i8> {self._loaded('i8', pointer, lanes)} to {vectors.type}")
         assert_never(self.element)
 
     def store_pair(self, low: str, high: str, pointer: str) -> None:
@@ -65,12 +63,12 @@ class PanelElements:
         both = self.vectors.writer.assign(f"load {self._whole_type}, ptr {pointer}, align 4")
         return self._as_float(self._binary("shl", both, 16)), self._as_float(self._binary("and", both, 0xFFFF0000))
 
-    def store(self, value: str, pointer: str) -> None:
+    def store(self, value: str, pointer: str, lanes: int | None = None) -> None:
         """Stores a vector, narrowed; of whole numbers one that is from -127 to 127, or NaN, which becomes 0."""
         vectors, writer = self.vectors, self.vectors.writer
         match self.element:
             case DType():
-                vectors.store(value, pointer)
+                vectors.store(value, pointer, lanes)
                 return
             case NarrowType.F16:
                 narrow = writer.assign(f"trunc {self._whole_type} {self._narrowed_half(value)} to <{vectors.lanes} x i16>")
@@ -83,17 +81,30 @@ class PanelElements:
                 narrow = writer.assign(f"call {narrow} {name}({vectors.type} {rounded})")
             case _:
                 assert_never(self.element)
-        stored = f"<{vectors.lanes} x {_STORED[self.element]}>"
-        writer.do(f"store {stored} {narrow}, ptr {pointer}, align {self.bytes}")
+        kind, count = _STORED[self.element], vectors.lanes if lanes is None else lanes
+        if count < vectors.lanes:
+            stored, places = f"<{vectors.lanes} x {kind}>", ", ".join(f"i32 {lane}" for lane in range(count))
+            narrow = writer.assign(f"shufflevector {stored} {narrow}, {stored} poison, <{count} x i32> <{places}>")
+        writer.do(f"store <{count} x {kind}> {narrow}, ptr {pointer}, align {self.bytes}")
+
+    def _loaded(self, kind: str, pointer: str, lanes: int | None) -> str:
+        """A vector as it is in memory."""
+        assign, whole = self.vectors.writer.assign, self.vectors.lanes
+        count = whole if lanes is None else lanes
+        found = assign(f"load <{count} x {kind}>, ptr {pointer}, align {self.bytes}")
+        if count == whole:
+            return found
+        stored, places = f"<{count} x {kind}>", ", ".join(f"i32 {min(lane, count)}" for lane in range(whole))
+        return assign(f"shufflevector {stored} {found}, {stored} zeroinitializer, <{whole} x i32> <{places}>")
 
     @property
     def _whole_type(self) -> str:
         return f"<{self.vectors.lanes} x i32>"
 
-    def _whole(self, pointer: str) -> str:
+    def _whole(self, pointer: str, lanes: int | None = None) -> str:
         """The bits of 16-bit elements, as i32."""
-        assign, narrow = self.vectors.writer.assign, f"<{self.vectors.lanes} x i16>"
-        return assign(f"zext {narrow} {assign(f'load {narrow}, ptr {pointer}, align 2')} to {self._whole_type}")
+        narrow = f"<{self.vectors.lanes} x i16>"
+        return self.vectors.writer.assign(f"zext {narrow} {self._loaded('i16', pointer, lanes)} to {self._whole_type}")
 
     def _binary(self, operation: str, left: str, right: int | str) -> str:
         shown = f"splat (i32 {right})" if isinstance(right, int) else right

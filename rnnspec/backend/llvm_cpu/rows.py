@@ -137,7 +137,7 @@ class TileEmitter:
                 for row, vector in self._grid():
                     pointer = self._vector_pointer(statement.access, row, vector)
                     lanes = self.units.lanes(vector, self.vectors.lanes)
-                    self.vectors.store(self.values[statement.value, row, vector], pointer, lanes)
+                    self._elements(statement.access).store(self.values[statement.value, row, vector], pointer, lanes)
             case _:
                 assert_never(statement)
 
@@ -174,7 +174,7 @@ class TileEmitter:
                 self._fetch_next(access, row)
             for vector in range(self.units.vectors):
                 lanes = self.units.lanes(vector, self.vectors.lanes)
-                self.values[statement.name, row, vector] = self.vectors.load(self._vector_pointer(access, row, vector), lanes)
+                self.values[statement.name, row, vector] = self._elements(access).load(self._vector_pointer(access, row, vector), lanes)
 
     def _fetch_next(self, access: Access, row: int) -> None:
         """Prefetches the next tile of rows: a step returns to tokens too seldom for the processor to predict them."""
@@ -208,7 +208,7 @@ class TileEmitter:
         return self._pointers[key]
 
     def _row_pointer(self, access: Access, row: int) -> str:
-        writer = self.vectors.writer
+        writer, elements = self.vectors.writer, self._elements(access)
         buffer = self.places.buffers[access.buffer]
         base = self.places.registers[access.buffer]
         match access.rows:
@@ -220,17 +220,20 @@ class TileEmitter:
                 number = str(access.row)
         if access.via is not None:
             looked_up = writer.load_index(self.places.registers[access.via], number)
-            found = self.vectors.pointer(base, writer.add(writer.multiply(writer.add(looked_up, access.row), buffer.width), access.column))
+            found = elements.pointer(base, writer.add(writer.multiply(writer.add(looked_up, access.row), buffer.width), access.column))
             if access.fill is None:
                 return found
             filled = self.vectors.pointer(self.places.registers[access.fill], str(access.column))
             missing = writer.assign(f"icmp slt i64 {looked_up}, 0", "m")
             return writer.assign(f"select i1 {missing}, ptr {filled}, ptr {found}", "p")
-        return self.vectors.pointer(base, writer.add(writer.multiply(number, buffer.width), access.column))
+        return elements.pointer(base, writer.add(writer.multiply(number, buffer.width), access.column))
+
+    def _elements(self, access: Access) -> PanelElements:
+        return PanelElements(self.vectors, self.places.buffers[access.buffer].dtype)
 
     def _vector_pointer(self, access: Access, row: int, vector: int) -> str:
         offset = self.vectors.writer.add(self.units.start, vector * self.vectors.lanes)
-        return self.vectors.pointer(self.row_pointer(access, row), offset)
+        return self._elements(access).pointer(self.row_pointer(access, row), offset)
 
     def _adding(self, statement: Contract) -> _Adding:
         """Emits a contraction's addresses; what it returns emits turns over the depth, all sums in registers."""

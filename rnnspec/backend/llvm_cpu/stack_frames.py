@@ -1,7 +1,7 @@
 """The stack that functions take, read from their assembly: LLVM writes it into no object that `llvmlite` makes.
 
-What a frame takes is told by the directives for whoever unwinds the stack, so each function is given a table for that first. On x86 the
-arguments of calls are pushed, too, and the instructions themselves are followed.
+What a frame takes is told by the directives for whoever unwinds the stack, so each function is given a table for that first. Where the
+arguments of calls are pushed, too, the instructions themselves are followed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from functools import cache
+from typing import assert_never
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
@@ -35,7 +36,7 @@ _RETURN = re.compile(r"^\s+retq")
 _PROLOGUE = re.compile(r"^\s+(pushq|subq|andq|movq\s+%rsp, %rbp|leaq\s+\d+\(%rsp\), %rbp|movl\s+\$\d+, %eax|callq\s+__chkstk|\.)")
 
 WORD = 8
-"""The bytes of a register, and of a return address on x86."""
+"""The bytes of a register, and of the return address that a call pushes."""
 
 
 @frozen
@@ -96,15 +97,18 @@ def _bodies(assembly: str) -> Iterator[tuple[str, list[str]]]:
 
 def _function(body: list[str], target: Target) -> _Function:
     calls = frozenset(match[1] for line in body if (match := _CALL.match(line)) is not None)
-    if target.architecture == "x86_64":
-        return _Function(_of_x86(body), calls)
-    if target.architecture.startswith("thumb"):
-        return _Function(_of_arm(body, target), calls)
-    offsets = (int(match[1]) for line in body if (match := _OFFSET.match(line)) is not None)
-    return _Function(max(offsets, default=0), calls)
+    match target.frames:
+        case "instructions":
+            return _Function(_of_instructions(body), calls)
+        case "saves":
+            return _Function(_of_saves(body, target), calls)
+        case "offsets":
+            offsets = (int(match[1]) for line in body if (match := _OFFSET.match(line)) is not None)
+            return _Function(max(offsets, default=0), calls)
+    assert_never(target.frames)
 
 
-def _of_arm(body: list[str], target: Target) -> int:
+def _of_saves(body: list[str], target: Target) -> int:
     total = 0
     for line in body:
         if (saved := _SAVED.match(line)) is not None:
@@ -122,7 +126,7 @@ def _registers(text: str) -> int:
     return int(last[1:]) - int(first[1:]) + 1 if last else 1
 
 
-def _of_x86(body: list[str]) -> int:
+def _of_instructions(body: list[str]) -> int:
     """The deepest point that its pushes and subtractions reach; behind a return that of the body."""
     depth = most = WORD
     inside = large = 0

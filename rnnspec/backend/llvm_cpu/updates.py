@@ -74,8 +74,18 @@ def emit_update(formula: Formula, states: int, constants: int, dtype: str, targe
     which is cleared where it was used. Each row is first brought up to the steps that there were, with a gradient of zero.
     Where the state is all zeros one such step stands for any number of them.
     """
+    text, declarations = update_function(SYMBOL, "dso_local", formula, states, constants, dtype, target)
+    wide = f' "prefer-vector-width"="{target.vector_bytes * 8}"' if target.vector_bytes > 32 else ""
+    head = f'target triple = "{target.triple}"\n\n' if target.triple else ""
+    return "\n".join([head + text, *sorted(declarations), f"attributes #0 = {{ nounwind{wide} }}\n"])
+
+
+def update_function(
+    name: str, linkage: str, formula: Formula, states: int, constants: int, dtype: str, target: Target
+) -> tuple[str, set[str]]:
+    """That function's definition alone, under any name, and the declarations that it needs."""
     element, bits, size = ELEMENTS[dtype]
-    writer = FunctionWriter(SYMBOL, ["ptr %pointers", "ptr %dims"], linkage="dso_local")
+    writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims"], linkage=linkage)
     weights, gradient, steps_applied, rows, numbers, *kept = _table(writer, "ptr", "%pointers", 5 + states)
     count, width, steps, last = _table(writer, "i64", "%dims", 4)
     learning = writer.assign(f"icmp ne i64 {last}, 0", "learning")
@@ -97,9 +107,7 @@ def emit_update(formula: Formula, states: int, constants: int, dtype: str, targe
                     body.learn(formula, unit, (weights, *kept), (numbers, constants), gradient, steps)
             start = end
         writer.do(f"store i64 {done}, ptr {seen_at}")
-    wide = f' "prefer-vector-width"="{target.vector_bytes * 8}"' if target.vector_bytes > 32 else ""
-    head = f'target triple = "{target.triple}"\n\n' if target.triple else ""
-    return "\n".join([head + writer.text(), *sorted(declarations), f"attributes #0 = {{ nounwind{wide} }}\n"])
+    return writer.text(), declarations
 
 
 @frozen(slots=False, eq=False)

@@ -29,10 +29,10 @@ class FunctionWriter:
         self._lines.append(f"  {register} = {text}")
         return register
 
-    def on_stack(self, kind: str, hint: str = "stack") -> str:
+    def on_stack(self, kind: str, hint: str = "stack", align: int = 8) -> str:
         """The address of memory for a type, which the function has from its beginning, wherever this is written."""
         register = f"%{self.fresh(hint)}"
-        self._stack.append(f"  {register} = alloca {kind}, align 8")
+        self._stack.append(f"  {register} = alloca {kind}, align {align}")
         return register
 
     def do(self, text: str) -> None:

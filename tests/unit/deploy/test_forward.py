@@ -17,12 +17,13 @@ import rnnspec
 from rnnspec.backend.protocol import BAD_ID, BAD_LENGTH, BAD_SIZE, OK, WORKSPACE_TOO_SMALL
 from rnnspec.contract.dimensions import BATCH, AtLeastZero, CeilDiv, Name, Size, parse_dim, value_of
 from rnnspec.contract.executable import Array
-from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout, in_c, largest
+from rnnspec.deploy.forward_layout import ForwardLayout, forward_layout, in_c
 from rnnspec.deploy.forward_library import PaddedBatch, forward_reference
 from rnnspec.deploy.library import Library, library
 from rnnspec.deploy.step_layout import CannotBuild, step_layout
 from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.kernel.build_targets import BUILD_TARGETS
+from rnnspec.kernel.forward_memory import largest
 from rnnspec.runtime.native.jit import Jit, Loaded
 
 NATIVE = {"x86_64": "x86-64-v2", "aarch64": "aarch64"}[compilation_of("model M { input x: float[1]\n Dense(1) }").machine().architecture]
