@@ -18,6 +18,7 @@ from rnnspec.interop.keras_files.constants import Constants, Unsaid, constant_te
 from rnnspec.interop.keras_files.foreign import HARMLESS, TRAINING, Foreign
 from rnnspec.interop.keras_files.weight_names import expected
 from rnnspec.interop.spec_text.arguments import accepted
+from rnnspec.interop.spec_text.cells import RMS_NORM, RMS_NORM_CELL
 
 _RECURRENT = {
     "output_dim": "units", "init": "kernel_initializer", "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation",
@@ -135,6 +136,8 @@ class Layers:
                 return Converted("Activation", {"activation": threshold})
             case "Rescaling":
                 return self._rescaling(given, place)
+            case "RMSNormalization":
+                return self._rms_normalization(given, place)
             case _ if kind in LAYERS and kind not in ("Last", "Slice"):
                 arguments = self._arguments(kind, given, place)
                 if kind.endswith("Pooling1D") and arguments.get("strides") == arguments.get("pool_size", 2):
@@ -155,6 +158,17 @@ class Layers:
         axis = given.get("concat_axis", -1) if kind == "Concatenate" else given.get("dot_axes", -1)
         settings = {"axis": axis} if kind == "Concatenate" else {"axes": axis, "normalize": mode == "cos"} if kind == "Dot" else {}
         return Converted(kind, self._arguments(kind, settings, place))
+
+    def _rms_normalization(self, given: Config, place: str) -> Converted:
+        """The cell that it is here: at each step of a sequence, over the features."""
+        for key, value in given.items():
+            if key == "axis" and value not in (-1, [-1]):
+                self._findings.add(place, "axis", f"it is supported along the last axis, -1, and is {shown(value)}")
+            elif key not in ("axis", "epsilon", "trainable"):
+                self._foreign.take(RMS_NORM, place, key, value)
+        self.constants.declarations[RMS_NORM_CELL] = None
+        frozen: dict[str, Value] = {"trainable": False} if given.get("trainable") is False else {}
+        return Converted(RMS_NORM, {"epsilon": plain(given.get("epsilon", 1e-6)), "return_sequences": True, **frozen}, ("scale",))
 
     def _rescaling(self, given: Config, place: str) -> Converted | None:
         try:

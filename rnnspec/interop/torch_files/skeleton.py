@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput, Value, Word
-from rnnspec.interop.torch_files.parts import CELLS, PROJECTED, RMS_NORM, Layer, Part, Role
+from rnnspec.interop.spec_text.cells import RMS_NORM
+from rnnspec.interop.torch_files.parts import CELLS, PROJECTED, Layer, Part, Role
 from rnnspec.interop.torch_files.tree import natural
 
 _OTHERS = 3
