@@ -180,9 +180,11 @@ def _distance(name: str, candidate: str) -> int | None:
     if first == second:
         return 0
     shortest = min(len(first), len(second), _LONGEST_NAME)
+    if shortest < _SURE:  # of so few letters, only that two have changed places is surely a slip
+        return 1 if shortest == len(first) == len(second) > 2 and sorted(first) == sorted(second) and _slips(first, second) == 1 else None
     limit = 2 if shortest >= 2 * _SURE else 1
     digits = [[c for c in each if c.isdigit()] for each in (first, second)]
-    if not _SURE <= shortest < _LONGEST_NAME or abs(len(first) - len(second)) > limit or digits[0] != digits[1]:
+    if shortest >= _LONGEST_NAME or abs(len(first) - len(second)) > limit or digits[0] != digits[1]:
         return None
     distance = _slips(first, second)
     return distance if distance <= limit else None

@@ -29,7 +29,7 @@ from rnnspec.frozen import frozen
 from rnnspec.kernel.build_targets import BUILD_TARGETS
 from rnnspec.runtime.native.fast_call import PythonCall
 from rnnspec.runtime.packaged.contents import STATES, WEIGHTS, LevelCode, PackagedCode, write_contents
-from rnnspec.runtime.packaged.levels import LEVELS
+from rnnspec.runtime.packaged.levels import PACKAGED_LEVELS
 from rnnspec.runtime.packaged.model import INFERENCE
 from rnnspec.runtime.storage import model_file
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 RUNTIME = "_runtime"
 """The package inside of the package, with the copied modules."""
 
-PYTHON_TARGETS = tuple(level.name for level in LEVELS)
+PYTHON_TARGETS = tuple(level.name for level in PACKAGED_LEVELS)
 """The targets that a package can have code for: its objects are linked without LLVM, which is for Linux on x86-64."""
 
 _RELEASE = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")

@@ -24,6 +24,8 @@ SLIPS = [
     ("glorot_unifrom", INITIALIZERS, "glorot_uniform"),
     ("BatchNormalisation", LAYERS, "BatchNormalization"),
     ("optimiser", ["loss", "optimizer"], "optimizer"),
+    ("mes", LOSSES, "mse"),
+    ("mea", METRICS, "mae"),
 ]
 
 OTHERS = [

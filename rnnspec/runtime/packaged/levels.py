@@ -31,7 +31,7 @@ _V2 = frozenset({"sse4_2", "ssse3", "popcnt"})
 _V3 = _V2 | {"avx2", "fma", "f16c", "bmi1", "bmi2", "movbe"}
 _V4 = _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 
-LEVELS = (
+PACKAGED_LEVELS = (
     Level("x86-64-v4", "avx512", _V4, frozenset({"X86_V4", "AVX512_SKX"})),
     Level("x86-64-v3", "avx2", _V3, frozenset({"X86_V3", "AVX2", "FMA3"})),
     Level("x86-64-v2", "sse4.2", _V2, frozenset({"X86_V2", "SSE42"})),
@@ -54,7 +54,7 @@ def level_here(levels: Sequence[str], cpuinfo: Path = CPUINFO) -> str:
 
 
 def _level(levels: Sequence[str], flags: Collection[str], missing: Collection[str]) -> str:
-    there = [each for each in LEVELS if each.name in levels and each.flags.issubset(flags) and each.numpy.isdisjoint(missing)]
+    there = [each for each in PACKAGED_LEVELS if each.name in levels and each.flags.issubset(flags) and each.numpy.isdisjoint(missing)]
     if chosen := os.environ.get(TARGET_VARIABLE, ""):
         there = [each for each in there if each.target == chosen]
     if not there:

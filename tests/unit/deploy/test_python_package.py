@@ -20,7 +20,7 @@ from rnnspec.deploy.python_package import PYTHON_TARGETS
 from rnnspec.deploy.runtime_copy import copied_modules
 from rnnspec.deploy.step_layout import CannotBuild
 from rnnspec.runtime.native.jit import Jit, Unloadable
-from rnnspec.runtime.packaged.levels import LEVELS, WrongMachine, level_here
+from rnnspec.runtime.packaged.levels import PACKAGED_LEVELS, WrongMachine, level_here
 from rnnspec.training.model import Model
 
 HERE = sys.platform == "linux" and os.uname().machine == "x86_64"
@@ -177,7 +177,7 @@ def test_all_levels_are_in_a_package_by_default(tmp_path: Path) -> None:
     assert wheels[0] == wheels[1]
     assert report == again
     assert json.loads((tmp_path / "one" / "report.json").read_text()) == report.as_dict()
-    assert report.targets == PYTHON_TARGETS == tuple(level.name for level in LEVELS)
+    assert report.targets == PYTHON_TARGETS == tuple(level.name for level in PACKAGED_LEVELS)
     folder = tmp_path / "one" / "small"
     assert sorted(path.name for path in folder.glob("*.forward.o")) == sorted(f"{name}.forward.o" for name in PYTHON_TARGETS)
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 2_000_000
@@ -197,7 +197,7 @@ def test_the_copied_runtime_has_no_stage_of_the_compiler() -> None:
 
 @pytest.mark.skipif(not HERE, reason="a level is looked for on Linux alone")
 def test_a_machine_takes_the_highest_level_that_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flags = {level.name: level.flags for level in LEVELS}
+    flags = {level.name: level.flags for level in PACKAGED_LEVELS}
 
     def has(*given: str) -> Path:
         path = tmp_path / "cpuinfo"
