@@ -12,13 +12,13 @@ from rnnspec.frontend.catalogue.layers import LAYERS
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.cells import RMS_NORM, RMS_NORM_CELL
 from rnnspec.interop.graph.graph import Value, Word
 from rnnspec.interop.keras_files.archive import Config
 from rnnspec.interop.keras_files.constants import Constants, Unsaid, constant_text, plain, shown, shown_name
 from rnnspec.interop.keras_files.foreign import HARMLESS, TRAINING, Foreign
 from rnnspec.interop.keras_files.weight_names import expected
 from rnnspec.interop.spec_text.arguments import accepted
-from rnnspec.interop.spec_text.cells import RMS_NORM, RMS_NORM_CELL
 
 _RECURRENT = {
     "output_dim": "units", "init": "kernel_initializer", "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation",

@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.cells import RMS_NORM, RMS_NORM_CELL
 from rnnspec.interop.graph.graph import Value
-from rnnspec.interop.spec_text.cells import RMS_NORM, RMS_NORM_CELL
 
 
 @frozen
