@@ -12,6 +12,7 @@ from rnnspec.frontend.catalogue.layers import LAYERS
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.cells import RMS_NORM, RMS_NORM_CELL
 from rnnspec.interop.graph.graph import Value, Word
 from rnnspec.interop.keras_files.archive import Config
 from rnnspec.interop.keras_files.constants import Constants, Unsaid, constant_text, plain, shown, shown_name
@@ -135,6 +136,8 @@ class Layers:
                 return Converted("Activation", {"activation": threshold})
             case "Rescaling":
                 return self._rescaling(given, place)
+            case "RMSNormalization":
+                return self._rms_normalization(given, place)
             case _ if kind in LAYERS and kind not in ("Last", "Slice"):
                 arguments = self._arguments(kind, given, place)
                 if kind.endswith("Pooling1D") and arguments.get("strides") == arguments.get("pool_size", 2):
@@ -155,6 +158,17 @@ class Layers:
         axis = given.get("concat_axis", -1) if kind == "Concatenate" else given.get("dot_axes", -1)
         settings = {"axis": axis} if kind == "Concatenate" else {"axes": axis, "normalize": mode == "cos"} if kind == "Dot" else {}
         return Converted(kind, self._arguments(kind, settings, place))
+
+    def _rms_normalization(self, given: Config, place: str) -> Converted:
+        """The cell that it is here: at each step of a sequence, over the features."""
+        for key, value in given.items():
+            if key == "axis" and value not in (-1, [-1]):
+                self._findings.add(place, "axis", f"it is supported along the last axis, -1, and is {shown(value)}")
+            elif key not in ("axis", "epsilon", "trainable"):
+                self._foreign.take(RMS_NORM, place, key, value)
+        self.constants.declarations[RMS_NORM_CELL] = None
+        frozen: dict[str, Value] = {"trainable": False} if given.get("trainable") is False else {}
+        return Converted(RMS_NORM, {"epsilon": plain(given.get("epsilon", 1e-6)), "return_sequences": True, **frozen}, ("scale",))
 
     def _rescaling(self, given: Config, place: str) -> Converted | None:
         try:

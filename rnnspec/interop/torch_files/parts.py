@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.cells import RMS_NORM, RMS_NORM_CELL
 from rnnspec.interop.graph.graph import Value
 
 
@@ -90,19 +91,6 @@ cell ProjectedLSTM(units, projection, use_bias = true) {
     c' = sigmoid(f) * c + sigmoid(i) * tanh(g)
     h' = (sigmoid(o) * tanh(c')) @ projection_kernel
     return h'
-}
-"""
-
-RMS_NORM = "RMSNorm"
-
-RMS_NORM_CELL = """\
-# Root mean square normalization (Zhang and Sennrich 2019). Nothing is kept from step to step: the state is what a cell has to have.
-cell RMSNorm(epsilon = 1e-06) {
-    weight scale [features] = ones
-    state last [features]
-
-    last' = x / sqrt(mean(x * x) + epsilon) * scale
-    return last'
 }
 """
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
+from rnnspec.interop.graph.cells import RMS_NORM
 from rnnspec.interop.graph.graph import Value
 from rnnspec.interop.graph.refusals import Findings
-from rnnspec.interop.torch_files.parts import RMS_NORM, Layer, Part
+from rnnspec.interop.torch_files.parts import Layer, Part
 from rnnspec.interop.torch_files.tree import Node
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from rnnspec.interop.graph.cells import RMS_NORM
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput, Value, Word
-from rnnspec.interop.torch_files.parts import CELLS, PROJECTED, RMS_NORM, Layer, Part, Role
+from rnnspec.interop.torch_files.parts import CELLS, PROJECTED, Layer, Part, Role
 from rnnspec.interop.torch_files.tree import natural
 
 _OTHERS = 3

@@ -13,6 +13,7 @@ import numpy as np
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Attribute
 from rnnspec.interop.torch_programs.calls import Argument, Call
+from rnnspec.interop.torch_programs.composed import COMPOSED, causal
 from rnnspec.interop.torch_programs.recurrent import RECURRENT
 from rnnspec.interop.torch_programs.windows import WINDOWS
 
@@ -76,13 +77,16 @@ def _added_product(call: Call) -> str:
 
 
 def _attention(call: Call) -> str:
-    if call.get("attn_mask") is not None or call.flag("is_causal") or call.number("dropout_p", 0.0) or call.flag("enable_gqa"):
-        raise Unfit("an attention with a mask, dropout or groups", "attn_mask, is_causal, dropout_p, enable_gqa")
-    rank, units = len(call.sizes("query")), call.sizes("query")[-1]
+    if call.get("attn_mask") is not None or call.number("dropout_p", 0.0) or call.flag("enable_gqa"):
+        raise Unfit("an attention with a mask, dropout or groups", "attn_mask, dropout_p, enable_gqa")
+    rank, units = len(call.shape_of("query")), call.shape_of("query")[-1]
+    if not isinstance(units, int):
+        raise Unfit("queries whose number of features isn't known", "query")
     order = (*range(rank - 2), rank - 1, rank - 2)
     scale = call.number("scale", 1 / np.sqrt(units)) if call.get("scale") is not None else 1 / float(np.sqrt(units))
     products = call.one("MatMul", call.value("query"), call.one("Transpose", call.value("key"), perm=order))
-    shares = call.one("Softmax", call.one("Mul", products, call.named(scale, "scale")), axis=-1)
+    scaled = call.one("Mul", products, call.named(scale, "scale"))
+    shares = call.one("Softmax", causal(call, scaled) if call.flag("is_causal") else scaled, axis=-1)
     return call.one("MatMul", shares, call.value("value"))
 
 
@@ -420,6 +424,7 @@ OPERATORS: Mapping[str, Handler] = {
     **dict.fromkeys(("aten.arange.default", "aten.arange.start", "aten.arange.start_step"), _range),
     "aten.sym_size.int": _size,
     **{f"_operator.{name}": _of_sizes(op) for name, op in (("add", "Add"), ("sub", "Sub"), ("mul", "Mul"), ("floordiv", "Div"))},
+    **COMPOSED,
     **RECURRENT,
     **WINDOWS,
 }

@@ -13,10 +13,13 @@ import h5py
 import numpy as np
 import pytest
 
+from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.interop import importing
 from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import ReaderOptions
-from rnnspec.interop.graph.refusals import ImportRefused
+from rnnspec.interop.graph.refusals import Findings, ImportRefused
+from rnnspec.interop.keras_files.constants import Constants
+from rnnspec.interop.keras_files.layers import Layers
 from rnnspec.interop.keras_files.stores import ListStore
 from tests.interop_keras import edited, unpacked
 
@@ -353,3 +356,16 @@ def test_a_model_in_a_model_whose_name_no_path_has() -> None:
     gru = {"class_name": "GRU", "config": {"name": "gru"}}
     found = store.layer([inner], 0).layer([gru], 0).named(gru)
     assert [(name, array.shape) for name, array in found] == [("kernel", (2, 3))]
+
+
+def test_a_normalization_by_the_root_mean_square_is_a_cell() -> None:
+    """Keras's `rms_scaling` divides by the deviation, and says something else."""
+    findings = Findings()
+    layers = Layers(Constants(findings, 3), {}, CellLibrary({}))
+    settings = {"name": "n", "axis": [-1], "epsilon": 1e-5, "dtype": "float32", "trainable": False}
+    made = layers.converted({"class_name": "RMSNormalization", "config": settings}, "layer n")
+    assert made is not None and (made.layer, made.weights) == ("RMSNorm", ("scale",)) and not findings.found
+    assert made.arguments == {"epsilon": 1e-5, "return_sequences": True, "trainable": False}
+    assert any(each.lstrip("# ").startswith("Root mean square") for each in layers.constants.declarations)
+    assert layers.converted({"class_name": "RMSNormalization", "config": {**settings, "axis": 1}}, "layer n") is None
+    assert "along the last axis, -1, and is 1" in findings.found[0].reason
