@@ -68,9 +68,13 @@ class Scorer:
         """`columns`: the column, or columns side by side, of an input by its name, where they aren't called so; also `length`, `mask`.
 
         `ids`: columns to keep beside the predictions. ValueError for a name that the model doesn't have, for targets among the columns,
-        and for a stateful model, whose predictions depend on the samples before.
+        and for a stateful model, whose predictions depend on the samples before; TypeError for `columns` or `ids` of another kind.
         """
         self.model = model
+        if not isinstance(_as_object(columns), Mapping):
+            raise TypeError(f"columns: expected a dict of columns by input, got {type(columns).__name__}")
+        if not isinstance(_as_object(ids), Sequence):
+            raise TypeError(f"ids: expected the name of a column, or a list of them, got {type(ids).__name__}")
         self.columns = {role: (names,) if isinstance(names, str) else tuple(names) for role, names in columns.items()}
         self.ids = (ids,) if isinstance(ids, str) else tuple(ids)
         if model.signature.states:
@@ -109,7 +113,11 @@ class Scorer:
             return {name: _as_array(values) for name, values in self._columns_of(given, given).items()}
         if hasattr(part, "columns") and hasattr(part, "index"):
             pandas = import_module("pandas")
-            given = {str(name): part[name] for name in part.columns}
+            given: Mapping[str, Any] = {}
+            for place, label in enumerate(part.columns):
+                if (name := str(label)) in given and self.is_wanted(name):
+                    raise ValueError(f"{PARTITION}: there are two columns {name}: leave one")
+                given[name] = part.iloc[:, place]
             found = self._columns_of(given, {name: series.dtype for name, series in given.items()})
             return pandas.DataFrame(
                 {name: pandas.Series(values, index=part.index, dtype=_dtype(given, name, values)) for name, values in found.items()},
@@ -167,6 +175,8 @@ def _values(given: Any) -> Samples:
     found = _as_object(given.to_numpy() if hasattr(given, "to_numpy") else given)
     if isinstance(found, np.ndarray):
         array = cast(Array, found)
+        if not array.size and array.ndim == 1:
+            return []  # pandas gives an empty column any type, and no shape of its samples
         if array.dtype.kind in "biufU":
             return array
         values = [_plain(each) for each in array]

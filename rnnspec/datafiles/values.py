@@ -39,6 +39,8 @@ def input_of(spec: InputSignature, columns: Sequence[Column]) -> Samples:
         sequences = lists_of(column)
         return [each.reshape(-1, 1) if tail == (1,) and each.ndim == 1 else each for each in sequences]
     made = numbers_of(column)
+    if not made.size and made.ndim == 1:
+        return made.reshape(0, *(extent for extent in spec.shape if isinstance(extent, int)))  # no row says the shape
     return made.reshape(-1, 1) if spec.shape == (1,) and made.ndim == 1 else made
 
 

@@ -46,15 +46,19 @@ class Plan:
 def files_of(patterns: Sequence[str]) -> dict[str, str]:
     """The files that patterns such as `in/*.parquet` match, sorted, each with its name in the folder of predictions, without ending.
 
-    The name is the path below the first folder of the pattern that has a wildcard. ValueError for a pattern without a match, a folder,
-    and two files of one name.
+    The name is the path below the first folder of the pattern that has a wildcard. ValueError for a pattern without a match, an empty
+    one, a folder, and two files of one name.
     """
     found: dict[str, str] = {}
     for pattern in patterns:
-        base, below = _divided(pattern)
-        files = [path for path in sorted(base.glob(below)) if not path.is_dir()]
+        if not pattern:
+            raise ValueError("an empty name is no file: name files, 'in/*.parquet'")
         if Path(pattern).is_dir():
             raise ValueError(f"{pattern}: it is a folder: name its files, '{Path(pattern) / '*.parquet'}'")
+        base, below = _divided(pattern)
+        if any("**" in part and part != "**" for part in PurePath(below).parts):
+            raise ValueError(f"{pattern}: ** is any depth of folders and stands alone between slashes: 'in/**/*.parquet'")
+        files = [path for path in sorted(base.glob(below)) if not path.is_dir()]
         if not files:
             raise ValueError(f"{pattern}: no file is called so")
         for path in files:
@@ -70,7 +74,7 @@ def _divided(pattern: str) -> tuple[Path, str]:
     """The folder in which all files of a pattern are, and the rest of it; of a file's own name, whatever letters it has, that name."""
     path = PurePath(pattern)
     if Path(pattern).exists() or not glob.has_magic(pattern):
-        return Path(path.parent), glob.escape(path.name) or "."
+        return Path(path.parent), glob.escape(path.name)
     fixed = next(place for place, part in enumerate(path.parts) if glob.has_magic(part))
     return Path(*path.parts[:fixed]), str(PurePath(*path.parts[fixed:]))
 

@@ -160,3 +160,38 @@ def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setitem(__import__("sys").modules, module, None)
         with pytest.raises(ValueError, match=rf"--engine {name}: it isn't installed: pip install 'rnnspec\[{name}\]'"):
             Engine(EngineName(name)).check()
+
+
+def test_an_empty_part_has_predictions_of_rows_and_sequences() -> None:
+    """A filter leaves partitions without rows, whose columns pandas gives any type."""
+    pandas = pytest.importorskip("pandas")
+    spec = "model Two { input x: float[time, 2], row: float[3]  h = x -> GRU(4)  [h, row] -> Concatenate() -> Dense(2) }"
+    score = rnnspec.compile(spec, seed=0).scorer(ids="n")
+    frame = pandas.DataFrame({"x": [[[1.0, 2.0]]], "row": [[1.0, 2.0, 3.0]], "n": [4]})
+    for empty in (frame.iloc[:0], pandas.DataFrame({"x": [], "row": [], "n": []})):
+        assert [*score(empty).columns] == [*score(frame).columns]
+        assert len(score(empty)) == 0
+
+
+def test_two_columns_of_one_name_are_refused_where_they_are_read(model: rnnspec.Model) -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="there are two columns x: leave one"):
+        model.scorer()(pandas.DataFrame([[X[0], X[1]]], columns=["x", "x"]))
+    assert len(model.scorer()(pandas.DataFrame([[X[0], 1, 2]], columns=["x", "other", "other"]))) == 1
+
+
+def test_columns_and_ids_of_another_kind_are_named(model: rnnspec.Model) -> None:
+    wrong: Any = 3
+    with pytest.raises(TypeError, match="ids: expected the name of a column"):
+        model.scorer(ids=wrong)
+    with pytest.raises(TypeError, match="columns: expected a dict"):
+        model.scorer(columns=wrong)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("", "an empty name"), ("/", "it is a folder"), (".", "it is a folder"), ("in/**x/*.csv", "stands alone between slashes")],
+)
+def test_names_that_are_no_files_are_refused(pattern: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        files_of([pattern])
