@@ -59,7 +59,8 @@ def export_model(model: Model, path: str | os.PathLike[str], *, to: str | None =
 def run(model: Model, path: str | os.PathLike[str], *, to: str | None = None, tolerance: float | None = None) -> float:
     """The largest difference between what a model gives for drawn inputs and what its exported file gives in its own framework.
 
-    Of an output above 1 in its own size. `ProofFailed` above the tolerance, 2e-5, of float64 1e-9; `CantRun` where the framework isn't
+    Of an output above 1 in its own size. `ProofFailed` above the tolerance, 2e-5, of float64 1e-9 but for Keras, which computes parts of
+    such a model in float32; `CantRun` where the framework isn't
     installed, and for weights alone. A module of PyTorch is run from its file.
     """
     file, signature = Path(path), model.signature

@@ -33,7 +33,7 @@ from rnnspec.interop.onnx_export.returned import Returned, returned
 from rnnspec.interop.onnx_files.reader import OnnxReader
 from rnnspec.interop.originals.compared import compared, drawn_calls
 from rnnspec.interop.originals.files import original
-from rnnspec.interop.originals.original import OTHERWISE, CantRun, Original
+from rnnspec.interop.originals.original import CantRun, Original
 from rnnspec.interop.originals.torch_modules import of_program, of_script
 from rnnspec.interop.own_cells import own_cells
 from rnnspec.interop.safetensors import write_weights
@@ -284,8 +284,11 @@ def check(imported: Imported, inputs: Path_, outputs: Path_, tolerance: float | 
 
 def run(imported: Imported, path: Path_, options: ReaderOptions, tolerance: float | None = None) -> tuple[Proof, float]:
     """As `check`, with drawn inputs and what the source's own framework makes of them; `CantRun` if it isn't installed."""
-    source = _original(imported.reader, Path(path), options)
-    drawn = drawn_calls(source, imported.call, imported.inputs, list(imported.outputs), imported.model.signature.inputs)
+    try:
+        source = _original(imported.reader, Path(path), options)
+        drawn = drawn_calls(source, imported.call, imported.inputs, list(imported.outputs), imported.model.signature.inputs)
+    except CantRun as error:
+        raise CantRun(f"{error}: compute outputs with the original, and give them with --check") from error
     return compared(imported.model, drawn, (imported.inputs, imported.outputs), tolerance)
 
 
@@ -293,7 +296,7 @@ def _original(reader: str, path: Path, options: ReaderOptions) -> Original:
     if reader not in (ProgramReader.name, ScriptReader.name):
         return original(path, options.inputs)
     if not options.trusted:
-        raise CantRun(f"torch may run code of the file when it loads it: --trusted, if you trust it as a program that you run{OTHERWISE}")
+        raise CantRun("torch may run code of the file when it loads it: --trusted, if you trust it as a program that you run")
     return of_program(path, options.inputs) if reader == ProgramReader.name else of_script(path, options.inputs)
 
 

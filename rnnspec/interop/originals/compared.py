@@ -12,7 +12,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.axes import Role, Roles, SourceCall, arranged, gathered
-from rnnspec.interop.originals.original import ADVICE, CantRun, Original, first_line
+from rnnspec.interop.originals.original import CantRun, Original, first_line
 from rnnspec.training.model import Model
 from rnnspec.training.proof import Proof, proof_of, prove
 
@@ -41,7 +41,7 @@ def drawn_calls(
     """
     unknown = [name for name, roles in call.axes.items() if not roles]
     if unknown:
-        raise CantRun(f"the axes of {', '.join(unknown)} are others in the file than in the import{ADVICE}")
+        raise CantRun(f"the axes of {', '.join(unknown)} are others in the file than in the import")
     inputs = drawn_inputs(source, call, names, signature)
     if call.states:
         return Drawn(inputs, _stepped(source, call, inputs, outputs), source.rounding)
@@ -52,7 +52,7 @@ def drawn_calls(
     given |= {name: _zeros(source.shapes[name], samples) for name in call.unused if name in source.shapes}
     found = _run(source, given)
     if len(found) != len(outputs):
-        raise CantRun(f"{source.framework} gives {len(found)} outputs, and the import {len(outputs)}{ADVICE}")
+        raise CantRun(f"{source.framework} gives {len(found)} outputs, and the import {len(outputs)}")
     given_back = {name: _as_model(value, call.axes.get(name)) for name, value in zip(outputs, found, strict=True)}
     return Drawn(inputs, given_back, source.rounding)
 
@@ -73,7 +73,7 @@ def drawn_inputs(source: Original, call: SourceCall, names: Mapping[str, str], s
     further = set(source.shapes) - set(names) - {*call.states, *call.lengths, *call.unused}
     if further or not set(names) <= set(source.shapes) or set(names.values()) != set(own):
         told = sorted(further or set(names) - set(source.shapes))
-        raise CantRun(f"in {source.framework} it has {'further' if further else 'no'} inputs, {', '.join(told)}{ADVICE}")
+        raise CantRun(f"in {source.framework} it has {'further' if further else 'no'} inputs, {', '.join(told)}")
     random = np.random.default_rng(0)
     batches = {_extent(source.shapes[name], _roles(call, name), Role.BATCH, none=1) for name in (*names, *call.states)} - {None}
     samples = batches.pop() if len(batches) == 1 else SAMPLES
@@ -83,10 +83,10 @@ def drawn_inputs(source: Original, call: SourceCall, names: Mapping[str, str], s
         extents = [samples or SAMPLES, *(each if isinstance(each, int) else STEPS for each in spec.shape)]
         if roles is None:
             if len(sizes) != len(extents):
-                raise CantRun(f"input {name} has {len(sizes)} axes in {source.framework}, and {len(extents)} in the import{ADVICE}")
+                raise CantRun(f"input {name} has {len(sizes)} axes in {source.framework}, and {len(extents)} in the import")
             extents = [extent if size is None else size for size, extent in zip(sizes, extents, strict=True)]
         elif len(roles) != len(sizes):
-            raise CantRun(f"input {name} has {len(sizes)} axes in {source.framework}, and {len(roles)} in the file{ADVICE}")
+            raise CantRun(f"input {name} has {len(sizes)} axes in {source.framework}, and {len(roles)} in the file")
         elif Role.TIME in roles:
             extents[1] = _extent(sizes, roles, Role.TIME) or extents[1]
         drawn[name] = random.integers(0, spec.vocabulary or 2, extents) if spec.integer else random.normal(size=extents)
@@ -112,7 +112,7 @@ def _run(source: Original, given: Mapping[str, Array]) -> Sequence[Array]:
     try:
         return source.run(given)
     except Exception as error:  # of any kind: a size that it wasn't made for, say
-        raise CantRun(f"{source.framework} doesn't run the file's model ({first_line(error)}){ADVICE}") from error
+        raise CantRun(f"{source.framework} doesn't run the file's model ({first_line(error)})") from error
 
 
 def _roles(call: SourceCall, name: str) -> Roles:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.interop.originals.original import ADVICE, CantRun, Original, first_line, needs
+from rnnspec.interop.originals.original import CantRun, Original, first_line, needs
 
 _BACK_ENDS = ("torch", "jax")
 """Of Keras where TensorFlow isn't installed; JAX computes in float32 alone unless it is told otherwise."""
@@ -34,7 +34,7 @@ def original(path: Path, fixed: Mapping[str, float | int | str]) -> Original:
         case ".keras" | ".h5" | ".hdf5" if not path.name.lower().endswith(".weights.h5"):
             return _of_keras(path)
         case ending:
-            raise CantRun(f"no framework runs a {ending or 'file'} by itself{ADVICE}")
+            raise CantRun(f"no framework runs a {ending or 'file'} by itself")
 
 
 def _of_onnx(path: Path, fixed: Mapping[str, float | int | str]) -> Original:
@@ -43,7 +43,7 @@ def _of_onnx(path: Path, fixed: Mapping[str, float | int | str]) -> Original:
     try:
         session: Any = runtime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise CantRun(f"ONNX Runtime {runtime.__version__} doesn't load the file ({first_line(error)}){ADVICE}") from error
+        raise CantRun(f"ONNX Runtime {runtime.__version__} doesn't load the file ({first_line(error)})") from error
     inputs = {each.name: each for each in session.get_inputs()}
     held = {name: _fixed(inputs[name], value) for name, value in fixed.items() if name in inputs}
     named = {name: value for name, value in fixed.items() if name not in inputs}
@@ -80,7 +80,7 @@ def _of_keras(path: Path) -> Original:
         try:
             model: Any = keras.saving.load_model(path, compile=False)
         except Exception as error:  # of any kind: a layer that this version doesn't know, say
-            raise CantRun(f"Keras {keras.__version__} doesn't load the file ({first_line(error)}){ADVICE}") from error
+            raise CantRun(f"Keras {keras.__version__} doesn't load the file ({first_line(error)})") from error
     tensors = list(model.inputs)
     shapes = {tensor.name: tuple(tensor.shape) for tensor in tensors}
 

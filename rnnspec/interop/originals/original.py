@@ -8,9 +8,6 @@ from importlib.util import find_spec
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
 
-ADVICE = ": compute outputs with the original, and give them with --check"
-OTHERWISE = "; or compute outputs with the original elsewhere, and give them with --check"
-
 
 class CantRun(ValueError):
     """A file that no installed framework runs."""
@@ -33,7 +30,7 @@ class Original:
 def needs(module: str, name: str) -> None:
     """`CantRun` if a package isn't installed."""
     if find_spec(module) is None:
-        raise CantRun(f"{name} isn't installed (pip install {module}): without it, compute outputs elsewhere, and give them with --check")
+        raise CantRun(f"{name} isn't installed (pip install {module})")
 
 
 def first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature
-from rnnspec.interop.originals.original import ADVICE, CantRun, Original, first_line, needs
+from rnnspec.interop.originals.original import CantRun, Original, first_line, needs
 
 Fixed = Mapping[str, float | int | str]
 Tensors = Mapping[str, Any]
@@ -73,7 +73,7 @@ def _loaded(torch: Any, load: Callable[[], Any]) -> Any:
             warnings.simplefilter("ignore")
             return load()
     except Exception as error:  # of any kind: an operation that this version doesn't know, say
-        raise CantRun(f"PyTorch {torch.__version__} doesn't load the file ({first_line(error)}){ADVICE}") from error
+        raise CantRun(f"PyTorch {torch.__version__} doesn't load the file ({first_line(error)})") from error
     finally:
         logger.disabled = before
 

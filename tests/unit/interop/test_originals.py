@@ -29,7 +29,7 @@ SIGNATURE = rnnspec.compile(
     ("model", "no framework runs a file by itself"),
 ])  # fmt: skip
 def test_weights_alone_are_not_run(name: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(CantRun, match=f"{message}: compute outputs with the original, and give them with --check"):
+    with pytest.raises(CantRun, match=f"{message}"):
         original(tmp_path / name, {})
 
 
@@ -51,7 +51,7 @@ def test_programs_are_run_only_if_they_are_trusted() -> None:
     path = Path(__file__).parents[2] / "fixtures" / "interop" / "torch_programs" / "words.pt2"
     options = importing.reader_options(path)
     imported = importing.import_file(path, None, options)
-    with pytest.raises(CantRun, match="--trusted, if you trust it as a program that you run; or compute outputs"):
+    with pytest.raises(CantRun, match="--trusted, if you trust it as a program that you run: compute outputs"):
         importing.run(imported, path, options)
 
 
@@ -68,13 +68,13 @@ def test_inputs_have_the_sizes_of_the_file() -> None:
 
 def test_inputs_that_the_import_has_not_are_told() -> None:
     source = Original("ONNX Runtime", {"a": (1, None, 3), "b": (1, None), "h": (1, 2)}, lambda given: [])
-    with pytest.raises(CantRun, match="in ONNX Runtime it has further inputs, h: compute"):
+    with pytest.raises(CantRun, match="in ONNX Runtime it has further inputs, h$"):
         drawn_inputs(source, SourceCall(), NAMES, SIGNATURE.inputs)
 
 
 def test_inputs_that_the_file_has_not_are_told() -> None:
     source = Original("Keras", {"a": (1, None, 3)}, lambda given: [])
-    with pytest.raises(CantRun, match="in Keras it has no inputs, b: compute"):
+    with pytest.raises(CantRun, match="in Keras it has no inputs, b$"):
         drawn_inputs(source, SourceCall(), NAMES, SIGNATURE.inputs)
 
 
@@ -130,7 +130,7 @@ def test_what_the_framework_says_is_told() -> None:
     def run(given: Mapping[str, Array]) -> Sequence[Array]:
         raise RuntimeError("no such size\nat line 7")
 
-    with pytest.raises(CantRun, match=r"ONNX Runtime doesn't run the file's model \(no such size\): compute"):
+    with pytest.raises(CantRun, match=r"ONNX Runtime doesn't run the file's model \(no such size\)$"):
         drawn_calls(Original("ONNX Runtime", {"x": (None, None, 3)}, run), SourceCall(), {"x": "x"}, ["y"], ONE)
 
 
