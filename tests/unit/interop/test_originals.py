@@ -68,13 +68,13 @@ def test_inputs_have_the_sizes_of_the_file() -> None:
 
 def test_inputs_that_the_import_has_not_are_told() -> None:
     source = Original("ONNX Runtime", {"a": (1, None, 3), "b": (1, None), "h": (1, 2)}, lambda given: [])
-    with pytest.raises(CantRun, match="in ONNX Runtime it has further inputs, h$"):
+    with pytest.raises(CantRun, match=r"in ONNX Runtime it has further inputs, h$"):
         drawn_inputs(source, SourceCall(), NAMES, SIGNATURE.inputs)
 
 
 def test_inputs_that_the_file_has_not_are_told() -> None:
     source = Original("Keras", {"a": (1, None, 3)}, lambda given: [])
-    with pytest.raises(CantRun, match="in Keras it has no inputs, b$"):
+    with pytest.raises(CantRun, match=r"in Keras it has no inputs, b$"):
         drawn_inputs(source, SourceCall(), NAMES, SIGNATURE.inputs)
 
 
