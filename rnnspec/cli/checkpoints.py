@@ -54,15 +54,17 @@ class ToldCheckpoints(Checkpoints):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Goes on from the newest checkpoint that is whole, and says so."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_beside(self.folder.resolve() / _SETTINGS, f"{json.dumps(dict(self._settings), indent=1)}\n".encode())
+        if self.leads:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_beside(self.folder.resolve() / _SETTINGS, f"{json.dumps(dict(self._settings), indent=1)}\n".encode())
         super().on_train_begin(logs)
         if self.last is not None:
             say(f"going on after epoch {self.restored}, from {self.last}")
 
     def remove(self) -> None:
         """Removes all checkpoints, and what is beside them."""
-        (self.folder / _SETTINGS).unlink(missing_ok=True)
+        if self.leads:
+            (self.folder / _SETTINGS).unlink(missing_ok=True)
         super().remove()
 
 

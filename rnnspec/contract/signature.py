@@ -263,6 +263,7 @@ class TrainSettings:
     data: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """The columns of the command's data by what they are for: an input, an output, `y`, `split` and so on."""
     allow_nan: bool | None = None
+    shards: int | None = None
 
 
 @frozen

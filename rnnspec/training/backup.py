@@ -48,14 +48,20 @@ class Checkpoints(Callback):
         """A copy belongs to no run."""
         return {**super().__getstate__(), "_run": None, "_rest": None}
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process, of several that train one model, writes the checkpoints; all of them read them."""
+        return self._run is None or self._run.leads
+
     def attach(self, run: CallbackList) -> None:
         """Takes the run whose place is kept."""
         self._run = run
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Goes on from the newest checkpoint that is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try_to_write_beside(self.folder.resolve() / "epoch")
+        if self.leads:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try_to_write_beside(self.folder.resolve() / "epoch")
         self.restored, self.last, self._rest = 0, None, None
         for path in checkpoints_in(self.folder):
             try:
@@ -84,7 +90,7 @@ class Checkpoints(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Saves; it is called behind all other callbacks."""
         assert self._run is not None
-        if self._run.not_finite:  # the epoch isn't whole
+        if self._run.not_finite or not self.leads:  # the epoch isn't whole, or another process saves
             return
         self._rest = epoch + 1, self.model.state_artifact(self._run.place(epoch + 1))[0]
         if (epoch + 1) % self._every == 0 or self._run.stopped or epoch + 1 == self.params["epochs"]:
@@ -108,6 +114,8 @@ class Checkpoints(Callback):
 
     def remove(self) -> None:
         """Removes all checkpoints, and the folder if it is empty then."""
+        if not self.leads:
+            return
         for path in checkpoints_in(self.folder):
             path.unlink(missing_ok=True)
         remove_dead_parts(self.folder)

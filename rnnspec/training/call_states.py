@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from rnnspec.contract.executable import Executable
+from rnnspec.contract.sharding import shards_problem
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.truncation import truncation_problem
 from rnnspec.diagnostics import StateWarning, caller_level
@@ -27,6 +28,14 @@ def checked_truncate(signature: Signature, objectives: Sequence[Objective], give
     if steps and (problem := truncation_problem(signature, [each.output.name for each in objectives], whole)):
         raise ValueError(f"truncate: model {signature.model} can't be trained by truncated back-propagation: {problem}")
     return steps
+
+
+def checked_shards(signature: Signature, given: int | None, truncate: int) -> int:
+    """The shards of a batch, 1 for none; ValueError for a model whose batches can't be cut, and for another number."""
+    shards = whole_number("shards", 1 if given is None else given, 1)
+    if shards > 1 and (problem := shards_problem(signature, truncate)):
+        raise ValueError(f"shards: model {signature.model} can't be trained in shards: {problem}")
+    return shards
 
 
 def check_states(

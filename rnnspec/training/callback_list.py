@@ -102,8 +102,11 @@ class CallbackList:
         """The reason why the training ended at a number that isn't finite."""
         self._random = random
         self._params = params
-        self._all = tuple(sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoints)))
-        self._kept = [callback for callback in self._all if not isinstance(callback, Checkpoints | Shown)]
+        self.leads = params.get("rank", 0) == 0
+        """Whether this process writes what the training writes."""
+        ordered = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoints))
+        self._kept = [callback for callback in ordered if not isinstance(callback, Checkpoints | Shown)]
+        self._all = tuple(callback for callback in ordered if self.leads or not callback.writes)
         for callback in self._all:
             if isinstance(callback, Checkpoints):
                 callback.attach(self)
@@ -206,6 +209,7 @@ class CallbackList:
         return {
             "epoch": epoch,
             "steps": self._params["steps"],
+            "shards": self._params.get("shards", 1),
             "stopped": self.stopped,
             "random": None if self._random is None else dict(self._random.bit_generator.state),
             "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self._kept],
@@ -220,6 +224,8 @@ class CallbackList:
             raise ValueError(
                 f"the training that was broken off had {place['steps']} batches an epoch, this one has {self._params['steps']}"
             )
+        if (shards := place.get("shards", 1)) != (now_in := self._params.get("shards", 1)):
+            raise ValueError(f"the training that was broken off had {shards} shards, this one has {now_in}: the sums would be others")
         for callback, (_, state) in zip(self._kept, place["callbacks"], strict=True):
             callback.load_state_dict(state)
         if self._random is not None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @frozen
 class Configuration:
-    """What a model is trained by; `optimizer` without its state, None if it is the spec's. `truncate`, `checkpoint`: 0 for none."""
+    """What a model is trained by; `optimizer` without its state, None if it is the spec's. `truncate`, `checkpoint`: 0 for none;
+    `shards`: 1 for none."""
 
     losses: tuple[NamedLoss | Loss | SequenceLoss | None, ...] | None
     loss_weights: tuple[float, ...]
@@ -33,6 +34,7 @@ class Configuration:
     allow_nan: bool | None = None
     callbacks: tuple[Callback | Config, ...] | None = None
     """Of each `fit`, before those that it is given; a `Config` stands for a new one each time. None for the spec's."""
+    shards: int | None = None
 
 
 @frozen

@@ -39,6 +39,8 @@ class CSVLogger(Callback):
     written.
     """
 
+    writes = True
+
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.filename = path_of("CSVLogger: filename", filename)
         if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -131,6 +133,8 @@ class TensorBoard(Callback):
     At an epoch's end `epoch_loss` and so on are written, and `epoch_learning_rate`; after a validation `evaluation_loss_vs_iterations`.
     A metric of several numbers has a scalar for each, `epoch_f1_score/0`. OSError before the first step if the folder can't be made.
     """
+
+    writes = True
 
     def __init__(
         self, log_dir: str | os.PathLike[str] = "logs", write_steps_per_second: bool = False, update_freq: str | int = "epoch"

@@ -22,13 +22,17 @@ from rnnspec.runtime.model.weights import Parameters
 from rnnspec.signals import ready_to_defer
 from rnnspec.training.callback_list import NO_CALLBACKS, CallbackList
 from rnnspec.training.examples import ExampleBatch, Examples
+from rnnspec.training.exchange import Exchange
 from rnnspec.training.feeds import Feed, warn_of_end
 from rnnspec.training.losses import mean_of_rows, value_and_gradient
 from rnnspec.training.metrics import values_of_rows
 from rnnspec.training.not_finite import LARGE, NotFinite, check_gradient, check_loss, check_update, check_updated
 from rnnspec.training.objectives import Objective, Tracked, directions
 from rnnspec.training.penalties import Penalties
+from rnnspec.training.ranks import meet
 from rnnspec.training.sequence_losses import NativeLosses, Sequences
+from rnnspec.training.sharding import Derived, WholeBatch, losses_in, sharded_step
+from rnnspec.training.shards import Shards
 from rnnspec.training.targets import TargetBatch
 from rnnspec.training.updates import Rows as TableRows
 from rnnspec.training.updates import Updates
@@ -52,11 +56,11 @@ class Score:
         self.sums = [np.zeros(metric.of.columns if isinstance(metric.of, RowEquations) else 1) for metric in self.objective.metrics]
 
     def add(self, loss: float, losses: int, targets: TargetBatch, numbers: Sequence[Array]) -> None:
-        """A batch: the mean of so many losses, and each counted row's numbers (rows, columns) for each metric."""
+        """A batch: the sum of so many losses, and each counted row's numbers (rows, columns) for each metric."""
         count, weights = targets.count, targets.weights
         self.rows += count
         self.losses += losses
-        self.loss += loss * losses
+        self.loss += loss
         with np.errstate(all="ignore"):  # numbers that aren't finite are shown as they are
             self.weight += count if weights is None else float(weights.sum(dtype=np.float64))
             for metric, sums, rows in zip(self.objective.metrics, self.sums, numbers, strict=True):
@@ -64,9 +68,25 @@ class Score:
                 sums += values.sum(axis=0, dtype=np.float64)
 
     def add_samples(self, loss: float, samples: int) -> None:
-        """A batch of a loss over whole sequences, which has no metrics of rows."""
+        """A batch of a loss over whole sequences, which has no metrics of rows: the sum of its losses."""
         self.losses += samples
-        self.loss += loss * samples
+        self.loss += loss
+
+    def numbers(self) -> Array:
+        """All of the sums, float64, as `add_numbers` takes them."""
+        return np.concatenate([np.array([self.rows, self.weight, self.losses, self.loss], np.float64), *self.sums])
+
+    def add_numbers(self, numbers: Array) -> None:
+        """The sums of others' batches."""
+        rows, weight, losses, loss = map(float, numbers[:4])
+        self.rows += int(rows)
+        self.weight += weight
+        self.losses += int(losses)
+        self.loss += loss
+        start = 4
+        for sums in self.sums:
+            sums += numbers[start : start + sums.size]
+            start += sums.size
 
     @property
     def mean_loss(self) -> float:
@@ -91,6 +111,22 @@ class Totals:
         self._known = known
         self._samples = 0
         self._penalty = 0.0
+
+    def fresh(self) -> Totals:
+        """Those of no batch."""
+        return Totals([score.objective for score in self.scores], self._known)
+
+    def numbers(self) -> Array:
+        """The sums of all outputs, float64, as `add_numbers` takes them."""
+        return np.concatenate([np.empty(0), *(score.numbers() for score in self.scores)])
+
+    def add_numbers(self, numbers: Array) -> None:
+        """The sums of a batch, its penalty left out."""
+        start = 0
+        for score in self.scores:
+            size = score.numbers().size
+            score.add_numbers(numbers[start : start + size])
+            start += size
 
     def add_penalty(self, penalty: float, samples: int) -> None:
         """A batch's; the whole run's is the mean over its samples."""
@@ -130,6 +166,7 @@ class Trainer:
     """Whether inputs may have numbers that aren't finite in steps that aren't masked."""
     frozen: tuple[str, ...] = ()
     """The weights that aren't trained although they could be, and moving statistics that stay."""
+    shards: Shards = field(default_factory=Shards)
 
     @property
     def trains(self) -> bool:
@@ -140,6 +177,10 @@ class Trainer:
         """The same with states of its own, from zeros: for a validation that training's states take no part in."""
         return replace(self, executable=self.executable.apart())
 
+    def among(self, exchange: Exchange) -> Trainer:
+        """The same, one of several processes that train the model together."""
+        return self if exchange is self.shards.exchange else replace(self, shards=self.shards.among(exchange))
+
     def allowing(self, nan: bool | None) -> Trainer:
         """The same with `allow_nan` as a call has it, None for as it is; ValueError for what is neither true nor false."""
         return self if nan is None else replace(self, allow_nan=true_or_false("allow_nan", nan))
@@ -149,6 +190,9 @@ class Trainer:
 
         `draw`: draws the key of an update. NotFinite, the batch being in `totals`, instead of an update that would spoil the weights.
         """
+        if self.shards.count > 1:
+            ready_to_defer(partial(sharded_step, self, examples, rows, updates, draw(), totals))
+            return
         if not self.truncate:
             self.step(examples.batch(rows), updates, draw(), totals)
             return
@@ -167,10 +211,7 @@ class Trainer:
 
     def _step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
         rows = updates.catch_up(batch.inputs.inputs)
-        everything, tape = self.parameters.read(
-            lambda weights, version: self.executable.record(self._request(batch, weights, version, training=True, key=key)),
-            flushed=False,
-        )
+        everything, tape = self.recorded(batch, key)
         made = [False]
         try:
             return self._updated(batch, updates, rows, totals, everything, tape, made)
@@ -189,32 +230,63 @@ class Trainer:
         made: list[bool],
     ) -> float:
         """The update of a recorded call, and the batch's loss; `made` becomes true with the update."""
-        inputs = batch.inputs
-        moved = [weight.name for weight in self.parameters.signatures if weight.updated and weight.name not in self.frozen]
+        found = self.derived(batch, updates, totals, everything, tape)
+        totals.add_penalty(found.penalty, batch.inputs.size)
+        self.make_update(found, updates, rows, batch.inputs.inputs, made)
+        return found.loss + found.penalty
+
+    @property
+    def moved(self) -> list[str]:
+        """The weights that a call in training gives new values for: moving statistics."""
+        return [weight.name for weight in self.parameters.signatures if weight.updated and weight.name not in self.frozen]
+
+    def recorded(self, batch: ExampleBatch, key: int) -> tuple[tuple[Array, ...], NativeTape]:
+        """The results of a call in training, and its tape. The rows of large tables that it reads must have been brought up to date."""
+        return self.parameters.read(
+            lambda weights, version: self.executable.record(self._request(batch, weights, version, training=True, key=key)),
+            flushed=False,
+        )
+
+    def derived(
+        self,
+        batch: ExampleBatch,
+        updates: Updates,
+        totals: Totals,
+        everything: tuple[Array, ...],
+        tape: NativeTape,
+        whole: WholeBatch | None = None,
+    ) -> Derived:
+        """The loss and the gradient of a recorded call. With `whole` it is a part of that batch, without the penalty of weights."""
+        moved = self.moved
         count = len(everything) - len(moved)
         given, updated = everything[:count], everything[count:]
         outputs, activities = self._parted(given)
         gradients: dict[str, Array] = {}
-        loss = self._scored(outputs, batch, totals, gradients)
+        loss = self._scored(outputs, batch, totals, gradients, whole)
         cotangents = [
             gradients[name] if name in gradients else np.zeros_like(value) for name, value in zip(self.names, outputs, strict=True)
         ]
         cotangents += [np.zeros_like(value) for value in activities]
-        penalty = self.penalties.of_activities(activities, cotangents[len(outputs) :])
+        of_batch = None if whole is None else whole.samples
+        penalty = self.penalties.of_activities(activities, cotangents[len(outputs) :], of_batch)
 
         def derived(weights: Array, version: int) -> tuple[Array, float]:
             if not self.trains:
-                return updates.zeros(), self.penalties.of_weights(weights, None)
+                return updates.zeros(), self.penalties.of_weights(weights, None) if whole is None else 0.0
             flat, _ = self.executable.backward(tape, cotangents, weights, version, input_gradients=False, gradient=updates.zeros())
-            return flat, self.penalties.of_weights(weights, flat)
+            return flat, self.penalties.of_weights(weights, flat) if whole is None else 0.0
 
         flat, of_weights = self.parameters.read(derived, flushed=False)
-        penalty += of_weights
-        totals.add_penalty(penalty, inputs.size)
-        if not math.isfinite(loss + penalty):
-            unknown = inputs.inputs if self.allow_nan else dict[str, Array]()
-            states = self.executable.began_with
-            check_loss(loss + penalty, self.parameters.copies(), unknown, dict(zip(self.names, outputs, strict=True)), states)
+        return Derived(loss, penalty + of_weights, flat, updated, dict(zip(self.names, outputs, strict=True)))
+
+    def make_update(
+        self, found: Derived, updates: Updates, rows: list[TableRows], inputs: Mapping[str, Array], made: list[bool] | None = None
+    ) -> None:
+        """The update by a batch's gradient; NotFinite instead of one that would spoil the weights. `rows`: see `Updates.apply`."""
+        moved, updated, flat, loss = self.moved, found.updated, found.gradient, found.loss + found.penalty
+        if not math.isfinite(loss):
+            unknown = inputs if self.allow_nan else dict[str, Array]()
+            check_loss(loss, self.parameters.copies(), unknown, found.outputs, self.executable.began_with)
         low, high = updates.bounds(flat, rows)
         usual = max(-low, high) < LARGE and updates.optimizer.stays_finite(LARGE)
         if max(-low, high) < LARGE:
@@ -233,10 +305,10 @@ class Trainer:
                 update()
             else:
                 check_update(self.parameters, weights, update, updates)
-            made[0] = True
+            if made is not None:
+                made[0] = True
 
         self.parameters.change(updated_weights, flushed=False)
-        return loss + penalty
 
     def evaluate(self, feed: Feed, prefix: str = "", callbacks: CallbackList = NO_CALLBACKS) -> Logs:
         """The means over the samples of an epoch, of all their counted rows, however they fall into batches. ValueError for no batch."""
@@ -286,32 +358,41 @@ class Trainer:
         frozen = self.frozen if training else ()
         return CallRequest(inputs.inputs, inputs.indices, weights, version, *asked, checkpoint=self.checkpoint, frozen=frozen)
 
-    def _scored(self, results: Sequence[Array], batch: ExampleBatch, totals: Totals, gradients: dict[str, Array] | None) -> float:
-        """The weighted sum of the outputs' losses, which are added to `totals`; its gradients by the results' names."""
+    def _scored(
+        self,
+        results: Sequence[Array],
+        batch: ExampleBatch,
+        totals: Totals,
+        gradients: dict[str, Array] | None,
+        whole: WholeBatch | None = None,
+    ) -> float:
+        """The weighted sum of the outputs' losses, added to `totals`; its gradients by the results' names. `whole`: see `derived`."""
         total = 0.0
         found = dict(zip(self.names, results, strict=True))
-        for objective, targets, score in zip(self.objectives, batch.targets, totals.scores, strict=True):
+        counts = losses_in(self.objectives, batch)
+        divisors = counts if whole is None else whole.losses
+        for objective, targets, score, count, divisor in zip(self.objectives, batch.targets, totals.scores, counts, divisors, strict=True):
             output = objective.output.name
             if isinstance(targets, Sequences):
                 loss, gradient = self.sequence_losses.value_and_gradient(
-                    targets, found[output], objective.weight, derive=gradients is not None
+                    targets, found[output], objective.weight, derive=gradients is not None, of_batch=divisor
                 )
-                score.add_samples(loss, targets.size)
+                score.add_samples(loss * divisor, count)
             elif isinstance(objective.loss, RowEquations):
                 output = loss_name(output)
                 if objective.loss.of_sequences:
                     losses = found[output][:, 0]
-                    loss, rows = mean_of_rows(losses, targets.weights_of_samples())
+                    loss, rows = mean_of_rows(losses, targets.weights_of_samples(), divisor)
                     gradient = (rows[:, None] * objective.weight).astype(self.dtype)
                 else:
                     losses = targets.taken(found[output])[:, 0]
-                    loss, rows = mean_of_rows(losses, targets.weights)
+                    loss, rows = mean_of_rows(losses, targets.weights, divisor)
                     gradient = None if gradients is None else targets.placed(rows[:, None] * objective.weight, self.dtype)
-                score.add(loss, len(losses), targets, self._numbers(objective, targets, found))
+                score.add(loss * divisor, count, targets, self._numbers(objective, targets, found))
             else:
-                loss, rows = value_and_gradient(objective.row_loss, targets.rows(found[output]), targets.targets, targets.weights)
+                loss, rows = value_and_gradient(objective.row_loss, targets.rows(found[output]), targets.targets, targets.weights, divisor)
                 gradient = targets.spread(rows * objective.weight, found[output])
-                score.add(loss, targets.count, targets, self._numbers(objective, targets, found))
+                score.add(loss * divisor, count, targets, self._numbers(objective, targets, found))
             total += objective.weight * loss
             if gradients is not None and gradient is not None:
                 gradients[output] = gradient
@@ -345,9 +426,9 @@ class Fit:
     @property
     def params(self) -> dict[str, Any]:
         """What callbacks are told of the training, see `Callback.params`."""
-        names = directions(self.trainer.objectives)
+        names, shards = directions(self.trainer.objectives), self.trainer.shards
         held_out = {f"val_{name}": mode for name, mode in names.items()} if self.validation is not None else {}
-        return {"epochs": self.epochs, "steps": self.feed.batches, "metrics": names | held_out}
+        return {"epochs": self.epochs, "steps": self.feed.batches, "metrics": names | held_out} | shards.params
 
     def run(self, callbacks: CallbackList) -> None:
         """All epochs, or those until a callback stops them."""
@@ -398,4 +479,5 @@ class Fit:
                 return taken, before, False
             logs |= found
         callbacks.epoch_end(epoch, logs)
+        meet(self, epoch, callbacks.stopped)
         return taken, logs, goes_on

@@ -52,13 +52,15 @@ class Loss(Protocol):
         ...
 
 
-def value_and_gradient(loss: Loss, predictions: Array, targets: Array, weights: Array | None = None) -> tuple[float, Array]:
+def value_and_gradient(
+    loss: Loss, predictions: Array, targets: Array, weights: Array | None = None, of_batch: int | None = None
+) -> tuple[float, Array]:
     """The loss Σ l·w / rows, 0 if there is no row, and its gradient by the predictions, of their shape and dtype.
 
     `predictions` (rows, width); `targets` as the loss wants them; `weights` (rows,), sample weights
-    that multiply in without entering the divisor, as in Keras.
+    that multiply in without entering the divisor, as in Keras. `of_batch`: the rows to divide by, of a batch that these are a part of.
     """
-    count = max(len(predictions), 1)
+    count = max(len(predictions) if of_batch is None else of_batch, 1)
     with np.errstate(all="ignore"):
         losses, gradient = _checked(loss, loss.rows(predictions.astype(np.float64), targets.copy()), predictions.shape)
         if weights is not None:
@@ -67,9 +69,9 @@ def value_and_gradient(loss: Loss, predictions: Array, targets: Array, weights: 
         return float(losses.sum()) / count, (gradient / count).astype(predictions.dtype)
 
 
-def mean_of_rows(losses: Array, weights: Array | None = None) -> tuple[float, Array]:
+def mean_of_rows(losses: Array, weights: Array | None = None, of_batch: int | None = None) -> tuple[float, Array]:
     """The loss Σ l·w / rows, 0 if there is no row, and its derivative by each row's loss, float64 (rows,); see `value_and_gradient`."""
-    count = max(len(losses), 1)
+    count = max(len(losses) if of_batch is None else of_batch, 1)
     factors = np.ones(len(losses)) if weights is None else weights.astype(np.float64)
     with np.errstate(all="ignore"):
         return float((losses.astype(np.float64) * factors).sum()) / count, factors / count

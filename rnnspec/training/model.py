@@ -113,6 +113,7 @@ class Model(ScoredModel):
                 truncate=train.truncate,
                 checkpoint=train.checkpoint,
                 allow_nan=train.allow_nan,
+                shards=train.shards,
             )
             self._trainer = self._trainer_for(self._configured)
             if train.optimizer is not None:
@@ -130,6 +131,7 @@ class Model(ScoredModel):
         checkpoint: int | None = None,
         allow_nan: bool | None = None,
         callbacks: Sequence[Callback] | None = None,
+        shards: int | None = None,
     ) -> None:
         """Replaces the loss, the optimizer, the metrics or another setting of the spec's train section, as Keras's `compile`.
 
@@ -152,9 +154,11 @@ class Model(ScoredModel):
                                                                    infinity in training and evaluation
         callbacks         list of `Callback`                       objects of `rnnspec.callbacks` for every `fit` from now   unchanged
                                                                    on, in the place of the spec's; []: none
+        shards            int from 1                               parts of a batch whose gradients are summed in one        unchanged
+                                                                   order, on one process or several; 1: whole batches
 
         ValueError for an unknown name, or for a metric whose output has no loss or one with other targets, a model that `truncate`
-        isn't for, an optimizer of another model, or inside of `fit`; then nothing has changed.
+        or `shards` isn't for, an optimizer of another model, or inside of `fit`; then nothing has changed.
 
         >>> import rnnspec
         >>> from rnnspec.optimizers import Adam
@@ -185,6 +189,8 @@ class Model(ScoredModel):
                 chosen = replace(chosen, checkpoint=whole_number("checkpoint", checkpoint, 0))
             if allow_nan is not None:
                 chosen = replace(chosen, allow_nan=setup.true_or_false("allow_nan", allow_nan))
+            if shards is not None:
+                chosen = replace(chosen, shards=whole_number("shards", shards, 1))
             if callbacks is not None:
                 chosen = replace(chosen, callbacks=setup.checked_callbacks(callbacks))
             trainer = self._trainer_for(chosen)
@@ -225,6 +231,7 @@ class Model(ScoredModel):
         callbacks: Sequence[Callback] | None = None,
         initial_epoch: int = 0,
         allow_nan: bool | None = None,
+        distributed: bool = False,
     ) -> History:
         """Trains for a number of epochs, as Keras's `fit`; `history` of the result has each epoch's loss and metrics by name.
 
@@ -257,6 +264,8 @@ class Model(ScoredModel):
                                                           behind those of `configure`, or new ones of those in the spec
         initial_epoch       int from 0                    epoch, from 0, to begin with: of a training that goes on         0
         allow_nan           bool                          whether unmasked steps of x may have NaN or infinity             spec, False
+        distributed         bool                          whether this process is one of those of `mpiexec`, which train   False
+                                                          the model together: see docs/distributed-training.md
 
         A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y`, `sample_weight` and
         `class_weight` are lists with an entry for each output that has a loss, or dicts by output name; None, or no name, is an output
@@ -283,16 +292,17 @@ class Model(ScoredModel):
         self._set_up()
         from rnnspec.training import setup
 
-        train = self.signature.train
-        called = self._called(callbacks)
-        begin = whole_number("initial_epoch", initial_epoch, 0)
-        shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
-        shown = (setup.progress(lines=verbose == 2),) if shows("verbose", verbose) else ()
+        exchange = setup.connected() if setup.true_or_false("distributed", distributed) else setup.ALONE
         # The lock is taken before anything is looked at: another thread may call `configure`.
-        with self._changing, awaiting_under(self._changing):
+        with setup.telling(exchange), self._changing, awaiting_under(self._changing):
+            train = self.signature.train
+            called = self._called(callbacks)
+            begin = whole_number("initial_epoch", initial_epoch, 0)
+            shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
+            shown = (setup.progress(lines=verbose == 2),) if shows("verbose", verbose) else ()
             with self._classes.unless_refused():
                 trainer, updates = self._ready()
-                trainer = trainer.allowing(allow_nan)
+                trainer = trainer.allowing(allow_nan).among(exchange)
                 epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
                 seed = train.seed if seed is None else whole_number("seed", seed, 0)
                 feed, validation = setup.training_feeds(
@@ -313,6 +323,7 @@ class Model(ScoredModel):
                     random = self._random if seed is None else generator(seed, "fit")
                 fit = setup.Fit(trainer, updates, feed, epochs, random, validation)
                 watching = setup.CallbackList((*called, history, *shown), self, fit.params | {"verbose": int(bool(shown))}, begin, random)
+            setup.compare(fit, self.source, begin)
             if self.signature.moments:
                 setup.tell_unadapted(self.signature, self._parameters.copy_of)
             self.history, self.stop_training = history, False
@@ -465,7 +476,9 @@ class Model(ScoredModel):
         names = tuple(name for each in native for name in each.results) if native else tuple(self._outputs)
         sequences = setup.NativeLosses(self._compile_loss)
         settings = names, native, sequences, truncate, by.checkpoint or 0, bool(by.allow_nan)
-        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, self.signature.dtype, *settings)
+        shards = setup.Shards(setup.checked_shards(self.signature, by.shards, truncate))
+        places = self._executable, self._parameters, trained, self._penalties, self.signature.dtype
+        return setup.Trainer(*places, *settings, shards=shards)
 
     def _set_optimizer(self, optimizer: str | Config | Optimizer) -> None:
         """Begins with an optimizer, without state; ValueError, nothing having changed, for one of another model."""

@@ -51,6 +51,8 @@ class ModelCheckpoint(Monitor):
     ['01.rnnc', '02.rnnc', '03.rnnc']
     """
 
+    writes = True
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],

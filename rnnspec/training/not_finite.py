@@ -17,6 +17,8 @@ from rnnspec.training.updates import Updates
 _OF_LOSS = re.compile(f"^({loss_name('')}|{metrics_name('')})")
 """The beginning of the name of a result that isn't an output itself."""
 
+_OF_SHARDS = "it comes from a sample of one of the shards"
+
 LARGE = 1e15
 """A gradient's number, or a learning rate, from which on an update may go beyond float32: such updates are looked at once they are made."""
 
@@ -44,7 +46,7 @@ def check_loss(
         origin = f"the input {wrong} has NaN or infinity, which allow_nan lets through"
     else:
         wrong = ", ".join(dict.fromkeys(_OF_LOSS.sub("", name) for name, each in outputs.items() if not is_finite(each)))
-        origin = f"it comes from output {wrong}" if wrong else f"the outputs are finite, {_reaching(outputs)}"
+        origin = f"it comes from output {wrong}" if wrong else f"the outputs are finite, {_reaching(outputs)}" if outputs else _OF_SHARDS
         origin += f"; the largest weight is {largest:.3g}, in {name}"
     raise NotFinite(f"the loss is {loss}: {origin}")
 

@@ -38,13 +38,18 @@ class Penalties:
         with np.errstate(all="ignore"):
             return sum(each(place.of(weights), None if gradient is None else place.of(gradient), 1.0) for place, each in self.weights)
 
-    def of_activities(self, activities: Sequence[Array], cotangents: Sequence[Array] | None) -> float:
-        """The penalty of layers' outputs, a mean over the batch; its gradient is added to the cotangents, if given."""
+    def of_activities(self, activities: Sequence[Array], cotangents: Sequence[Array] | None, of_batch: int | None = None) -> float:
+        """The penalty of layers' outputs, a mean over the batch; its gradient is added to the cotangents, if given.
+
+        `of_batch`: the samples of a batch that these are a part of.
+        """
         total = 0.0
         with np.errstate(all="ignore"):
             for number, (values, each) in enumerate(zip(activities, self.activities, strict=True)):
                 if len(values):
-                    total += each(values, None if cotangents is None else cotangents[number], 1.0 / len(values))
+                    total += each(
+                        values, None if cotangents is None else cotangents[number], 1.0 / (len(values) if of_batch is None else of_batch)
+                    )
         return total
 
     def constrain(self, weights: Array) -> None:

@@ -52,6 +52,8 @@ def _console() -> Console:
 class Shown(Callback):
     """A callback that only shows the training: one that goes on from a checkpoint may be shown in another way."""
 
+    writes = True
+
     def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
         self._console = console
         self._clock = clock

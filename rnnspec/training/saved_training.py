@@ -45,6 +45,7 @@ class SavedConfiguration:
     checkpoint: int | None
     allow_nan: bool | None = None
     callbacks: tuple[Config, ...] | None = None
+    shards: int | None = None
 
     @property
     def own_losses(self) -> tuple[str, ...]:
@@ -161,6 +162,7 @@ def saved_configuration(given: Configuration) -> tuple[SavedConfiguration, tuple
         given.checkpoint,
         given.allow_nan,
         None if given.callbacks is None else tuple(callbacks),
+        given.shards,
     )
     return saved, tuple(left_out)
 
@@ -182,6 +184,7 @@ def configuration_of(saved: SavedConfiguration, outputs: Sequence[str]) -> dict[
         "checkpoint": saved.checkpoint,
         "allow_nan": saved.allow_nan,
         "callbacks": saved.callbacks,
+        "shards": saved.shards,
     }
 
 

@@ -66,12 +66,15 @@ class CTC:
         if problem := blank_problem(self.blank, width):
             raise ValueError(f"loss {self.name}: {problem}")
 
-    def factors(self, lengths: NDArray[np.int64], weights: Array | None) -> NDArray[np.float64]:
-        """The factors of each sample's loss in the whole one, float64 (samples,); `lengths`: how many labels each sample has."""
+    def factors(self, lengths: NDArray[np.int64], weights: Array | None, of_batch: int | None = None) -> NDArray[np.float64]:
+        """The factors of each sample's loss in the whole one, float64 (samples,); `lengths`: how many labels each sample has.
+
+        `of_batch`: the samples of a batch that these are a part of.
+        """
         factors = np.ones(len(lengths)) if weights is None else weights.astype(np.float64)
         if self.reduction == "mean":
             factors = factors / np.maximum(lengths, 1)
-        return factors if self.reduction == "sum" else factors / max(len(lengths), 1)
+        return factors if self.reduction == "sum" else factors / max(len(lengths) if of_batch is None else of_batch, 1)
 
 
 SequenceLoss = CTC
@@ -110,14 +113,14 @@ class NativeLosses:
     _known: dict[str, NativeLoss] = field(default_factory=dict[str, NativeLoss])
 
     def value_and_gradient(
-        self, sequences: Sequences, output: Array, weight: float = 1.0, *, derive: bool = True
+        self, sequences: Sequences, output: Array, weight: float = 1.0, *, derive: bool = True, of_batch: int | None = None
     ) -> tuple[float, Array | None]:
         """The reduced loss, and its gradient times `weight` by the output, of the output's shape and dtype; None unless `derive`.
 
         `output`: (..., width), float32 or float64. The gradient of rows that aren't real steps is 0.
         """
         lengths = np.diff(sequences.label_starts)
-        factors = sequences.loss.factors(lengths, sequences.weights)
+        factors = sequences.loss.factors(lengths, sequences.weights, of_batch)
         losses, gradient = self.each(sequences, output, factors * weight, derive=derive)
         with np.errstate(all="ignore"):
             return float((losses * factors).sum()), gradient

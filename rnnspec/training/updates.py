@@ -112,7 +112,7 @@ class Updates:
 
     def catch_up(self, inputs: Mapping[str, Array]) -> list[Rows]:
         """Brings the rows that a batch reads up to date; returns their numbers, table by table."""
-        self._follow_settings()
+        self.follow_settings()
         rows = [table.rows_of(inputs) for table in self._tables]
         if rows:
 
@@ -122,6 +122,37 @@ class Updates:
 
             self.parameters.change(caught_up, flushed=False)
         return rows
+
+    def parted(self, gradient: Array, rows: list[Rows]) -> tuple[Array, list[tuple[Rows, Array]]]:
+        """Takes a filled gradient apart, which `zeros` gives again: that of all but tables, and each table's rows with theirs; copies."""
+        parts: list[Array] = []
+        tables: list[tuple[Rows, Array]] = []
+        start = 0
+        for table, read in zip(self._tables, rows, strict=True):
+            of_table = gradient[table.range].reshape(-1, table.width)
+            tables.append((read, of_table[read]))
+            of_table[read] = 0
+            parts.append(gradient[start : table.range.start])
+            start = table.range.stop
+        self._gradient = gradient
+        return np.concatenate([*parts, gradient[start:]]), tables
+
+    def nothing(self) -> tuple[Array, list[tuple[Rows, Array]]]:
+        """What `parted` gives of a gradient without a row of a table, all zeros."""
+        dtype, in_tables = self.parameters.dtype, sum(table.range.stop - table.range.start for table in self._tables)
+        empty = [(np.empty(0, np.int64), np.empty((0, table.width), dtype)) for table in self._tables]
+        return np.zeros(self.parameters.size - in_tables, dtype), empty
+
+    def joined(self, rest: Array, tables: Sequence[tuple[Rows, Array]]) -> Array:
+        """A flat gradient, for `apply`, of what `parted` gave."""
+        gradient, start, taken = self.zeros(), 0, 0
+        for table, (read, values) in zip(self._tables, tables, strict=True):
+            length = table.range.start - start
+            gradient[start : table.range.start] = rest[taken : taken + length]
+            gradient[table.range].reshape(-1, table.width)[read] = values
+            start, taken = table.range.stop, taken + length
+        gradient[start:] = rest[taken:]
+        return gradient
 
     def bounds(self, gradient: Array, rows: list[Rows]) -> tuple[float, float]:
         """The least and the largest number of a gradient, NaN if one is NaN; of tables those of the rows that a batch reads."""
@@ -160,7 +191,7 @@ class Updates:
         if self.optimizer.use_ema:
             self.parameters.change(self.optimizer.finish)
 
-    def _follow_settings(self) -> None:
+    def follow_settings(self) -> None:
         """What the optimizer's settings have become since the last update: another formula, or one whose updates can't wait."""
         optimizer = self.optimizer
         if optimizer.version != self._version:

@@ -158,7 +158,7 @@ COMMANDS = tuple(
         "train",
     )
 )
-HEAVY = {"h5py", "jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "tensorflow", "threadpoolctl", "torch", "typer"}
+HEAVY = {"h5py", "jinja2", "lark", "llvmlite", "mpi4py", "numpy", "rich", "safetensors", "tensorflow", "threadpoolctl", "torch", "typer"}
 LATE = {
     "rnnspec",
     "rnnspec.api",

@@ -313,6 +313,7 @@ SETTINGS: Mapping[str, ArgumentSpec] = MappingProxyType(
             ArgumentSpec("seed", Int(0), None),
             ArgumentSpec("truncate", Int(0), None),
             ArgumentSpec("checkpoint", Int(0), None),
+            ArgumentSpec("shards", Int(1), None),
             ArgumentSpec("allow_nan", Flag(), None),
         )
     }

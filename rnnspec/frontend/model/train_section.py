@@ -101,6 +101,7 @@ def resolve_train(
         truncate=bindings.whole("truncate") if "truncate" in given else None,
         classes=_class_names(given["classes"]) if "classes" in given else None,
         checkpoint=bindings.whole("checkpoint") if "checkpoint" in given else None,
+        shards=bindings.whole("shards") if "shards" in given else None,
         allow_nan=bindings.flag("allow_nan") if "allow_nan" in given else None,
         callbacks=_callbacks(given["callbacks"]) if "callbacks" in given else (),
         data=data,
