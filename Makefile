@@ -48,6 +48,7 @@ fuzz: $(VENV)/.installed-test
 SOAK := 63
 soak: $(VENV)/.installed-test
 	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
+	SOAK_RANKS=10 $(BIN)/python -m pytest -q tests/e2e/test_distributed.py -k killed
 
 # Tests with other frameworks, in build/interop; those whose framework isn't there are named. FRAMEWORKS="torch==2.13.0" for one alone.
 FRAMEWORKS := jax keras torch onnxruntime

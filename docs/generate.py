@@ -131,7 +131,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "class_weight": "the factor of the loss of each class of targets in training, by their numbers; 1 if not set",
     "truncate": "steps of a part of each sequence, after which gradients are cut and weights updated; 0, or not set: whole sequences",
     "checkpoint": "steps between kept states; the gradient computes again what lies between; 0, or not set: all is kept",
-    "shards": "parts of a batch whose gradients are summed in one fixed order, on [one process or several](distributed-training.md); 1 if not set",
+    "shards": "parts of a batch, for [training on several processes](distributed-training.md); 1 if not set",
     "callbacks": "what each `fit` and `rnnspec train` calls on the way, in order: see [below](#callbacks)",
     "allow_nan": "whether NaN and infinity may be in real steps of inputs; `false` if not set: see [below](#numbers-that-arent-finite)",
     "batch_size": "samples in one update; 32 if not set",

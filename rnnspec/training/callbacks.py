@@ -26,8 +26,8 @@ class Callback:
     `model`: the model that is trained; a hook may stop the training by `self.model.stop_training = True`, which ends it behind the batch
     or epoch at hand, and may predict, evaluate, save, and change weights or the learning rate. `params`: "epochs", "steps" of an epoch
     (None where that isn't known), "verbose", and "metrics", a mapping from the names that logs have to "min", "max" or None: which way
-    is better. Of a training in shards also "shards", "rank", "ranks", the number of processes, and "sent": there every process calls its own
-    callbacks, which must do the same to the model on each; one whose class has `writes = True` is called on rank 0 alone.
+    is better. Of a training in shards also "shards", "rank", "ranks" (the number of processes) and "sent": there every process
+    calls its own callbacks, which must do the same to the model on each; one whose class has `writes = True` is called on rank 0 alone.
 
     Epochs and batches are counted from 0. `logs` of batches and epochs are means over the epoch so far, `loss` and the metrics by name;
     at an epoch's end the same with `val_` in front if there is validation. They are floats, and arrays for metrics of several numbers.

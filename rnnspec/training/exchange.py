@@ -200,9 +200,9 @@ def connected() -> Exchange:
             import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except (ImportError, RuntimeError) as error:
         found = "isn't installed" if isinstance(error, ModuleNotFoundError) else f"found no library of MPI ({error})"
-        raise ValueError(f"distributed: mpi4py {found}: pip install '{EXTRA}' has both") from None
+        raise ValueError(f"distributed: mpi4py {found}: pip install '{EXTRA}' installs it, and MPI") from None
     if not any(name in os.environ for name in LAUNCHERS):
-        raise ValueError("distributed: this process is alone: start it by `mpiexec -n 4`, say, before the command")
+        raise ValueError("distributed: this process is alone: start the command, or the script, by `mpiexec -n 4`, say")
     return _connected()
 
 

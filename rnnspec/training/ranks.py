@@ -6,8 +6,8 @@ import hashlib
 import json
 import platform
 import zlib
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def digest(arrays: Iterable[Array]) -> int:
     value = 0
     for array in arrays:
         value = zlib.crc32(f"{array.shape}{array.dtype}".encode(), value)
-        value = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), value)
+        value = zlib.crc32(np.ascontiguousarray(array).tobytes(), value)
     return value
 
 
@@ -108,5 +108,6 @@ def _hash(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else dict(value) if isinstance(value, Mapping) else str(value)
+def _plain(value: object) -> Any:
+    """Numbers of numpy as JSON has them."""
+    return cast(Array, value).tolist() if isinstance(value, np.ndarray | np.generic) else str(value)

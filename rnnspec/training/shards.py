@@ -25,9 +25,8 @@ from rnnspec.training.updates import Rows as TableRows
 def owned_by(rank: int, count: int, size: int) -> range:
     """The shards of a rank, contiguous and balanced; ValueError for more ranks than shards."""
     if size > count:
-        raise RankError(
-            f"{size} processes can't share {count} shard{'s' * (count > 1)}: start {count} at most, or set `shards = {size}` in the train section"
-        )
+        advice = f"start {count} at most, or set `shards = {size}` in the train section"
+        raise RankError(f"{size} processes can't share {count} shard{'s' * (count > 1)}: {advice}")
     return range(rank * count // size, (rank + 1) * count // size)
 
 
