@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from dataclasses import replace
 from queue import SimpleQueue
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import exchange
+from benchmarks.distributed import Training, measure_training
 from benchmarks.exchange import Network, simulate
-from rnnspec.training.exchange import STEP, RankError, summed
+from benchmarks.workloads import workload
+from rnnspec.training.exchange import ALONE, STEP, RankError, summed
 from rnnspec.training.shards import Contribution, Shards
 
 PAGE = Path(__file__).parents[2] / "docs/distributed.md"
@@ -108,3 +111,10 @@ def test_the_page_has_the_tables_of_the_command(options: list[str]) -> None:
     done = CliRunner().invoke(app, options)
     assert done.exit_code == 0
     assert done.output in PAGE.read_text()
+
+
+def test_the_benchmark_trains_each_way_in_every_round() -> None:
+    small = replace(workload("W5b-train"), batch=4, time=3, features=2, units=3)
+    found = measure_training(small, ALONE, batches=2, rounds=2)
+    assert [len(each) for each in (found.whole, found.sharded, found.two)] == [2, 2, 2]
+    assert Training([4.0, 2.0, 9.0], [], [2.0, 2.0, 3.0]).speedup == 2
