@@ -1,6 +1,7 @@
 """Training on one process and on two, each on a core of its own: `python -m benchmarks.distributed W4a-train W5b-train`.
 
-It starts itself by `mpiexec`, once for all workloads. Rank 0 trains alone, in one piece and in two shards, while rank 1 waits; then both train.
+It starts itself by `mpiexec`, once for all workloads. Rank 0 trains alone, in one piece and in two shards, while rank 1 waits;
+then both train.
 """
 
 from __future__ import annotations

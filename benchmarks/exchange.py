@@ -98,7 +98,10 @@ def _sends(
 
 
 def table(shards: int, size: int, seconds: float, network: Network) -> list[tuple[str, ...]]:
-    """A row for each number of processes, 1, 2, 4 and so on up to `shards`; `size`: bytes of a contribution; `seconds`: of a batch on one."""
+    """A row for each number of processes, 1, 2, 4 and so on up to `shards`.
+
+    `size`: bytes of a contribution. `seconds`: those of a batch on one process.
+    """
     rows: list[tuple[str, ...]] = []
     processes = 1
     while processes <= shards:

@@ -28,13 +28,11 @@ def measured(targets: Sequence[str] = BUILD_TARGET_NAMES) -> list[str]:
     return lines
 
 
-def _calls(imports: Sequence[str] | None) -> str:
+def _calls(imports: Sequence[str]) -> str:
     """The functions of the C library by name, and how many there are of the compiler's own, for a processor without floats."""
-    if imports is None:
-        return "not looked up"
-    copies = [f"`{name}`" for name in imports if "mem" in name]
-    floats = len(imports) - len(copies)
-    return ", ".join([*copies, *([f"{floats} of libgcc's, for floats"] if floats else [])]) or "nothing"
+    floats = [name for name in imports if name.startswith("__aeabi_f")]
+    others = [f"`{name}`" for name in imports if name not in floats]
+    return ", ".join([*others, *([f"{len(floats)} of libgcc's, for floats"] if floats else [])]) or "nothing"
 
 
 if __name__ == "__main__":

@@ -94,8 +94,9 @@ def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING, self_test:
     refused. OSError for a file that can't be read or isn't a regular one, ValueError for a file that is damaged, edited or from a newer
     version. `tuning`: as for `compile`. `self_test`: the model computes what an import with a check has written into its file, and
     ValueError says if that isn't what its origin gives, or if there is nothing of the kind in the file. `weights`: "float16", "bfloat16"
-    or "int8" for a model of float32 whose inference keeps the matrices that it multiplies by in fewer bits, and reads less memory for
-    them; they are widened in registers and all sums are float32. `weights` of the model, training and the model's file stay float32.
+    or "int8" for a model of float32 whose inference keeps the matrices that it multiplies by, and tables of embeddings, in fewer bits, and
+    reads less memory for them; they are widened in registers and all sums are float32. `weights` of the model, training and the model's
+    file stay float32.
 
     >>> import io
     >>> import numpy as np

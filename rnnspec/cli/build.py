@@ -65,6 +65,9 @@ def build(
         raise typer.BadParameter("--release is the version of a wheel, which --python makes")
     if python and weights_file:
         raise typer.BadParameter("--weights-file is for libraries for C; a Python package always has such a file")
+    for option, given in (("--functions", functions is not None), ("--link", link), ("--page", page)):
+        if python and given:
+            raise typer.BadParameter(f"{option} is for libraries for C, and --python makes a Python package")
     if python:
         from rnnspec.deploy.python_package import PYTHON_TARGETS, build_python
 
@@ -109,7 +112,7 @@ def _print(reports: tuple[TargetReport, ...]) -> None:
     for report in reports:
         sizes = (f"{size:,}" for size in (report.code, report.constants, report.state, report.stack))
         whole = ("" if report.module is None else f"{report.module:,}",) if module else ()
-        calls = "not looked up" if report.imports is None else ", ".join(report.imports) or "nothing"
+        calls = ", ".join(report.imports) or "nothing"
         further = () if report.workspace is None else (report.workspace,)
         if (training := report.training) is not None:
             numbers = ", ".join(f"{training[part]:,}" for part in ("weights", "gradient", "optimizer"))

@@ -67,8 +67,7 @@ CHECKED_STEPS = 64
 class TargetReport:
     """What a target's library takes, in bytes: `code` of instructions, `constants` of weights, `state` of a sequence.
 
-    `imports`: the functions that it calls in other libraries; None where the object is neither an ELF nor for WebAssembly, in which
-    they aren't looked up. `module`: of the whole `.wasm`; None for other targets.
+    `imports`: the functions that it calls in other libraries. `module`: of the whole `.wasm`; None for other targets.
     `workspace`: of a forward call, as an expression of C of the batch and the lengths; None without that function. `weights`: the elements
     in which matrices are kept. `difference`: between outputs in the files with checks and those of whole weights, the largest one.
     `operations`: the products, sums and elementary functions of a step; None without that. `stack`: the most that the deepest chain of
@@ -81,7 +80,7 @@ class TargetReport:
     code: int
     constants: int
     state: int
-    imports: tuple[str, ...] | None
+    imports: tuple[str, ...]
     workspace: str | None = None
     module: int | None = None
     weights: str = "float32"
@@ -186,9 +185,9 @@ def build(
     made = [built(compilation, saved.weights, layouts, each, target, storage) for each, target in chosen.items()]
     machines = [each.target for own in made for each in own.libraries]
     checks = {machine.name: _checks(compilation, saved.weights, machine, layouts, storage) for machine in machines}
-    architecture = compilation.backend.host_target().architecture
+    host = compilation.backend.host_target()
     runtime = compilation.backend.assemble(read_resource("templates", "windows_runtime.ll"), made[0].target) if kind == "dll" else b""
-    linked = [None if kind in (None, "wasm") else shared_library(kind, replace(each.parts, runtime=runtime), architecture) for each in made]
+    linked = [None if kind in (None, "wasm") else shared_library(kind, replace(each.parts, runtime=runtime), host) for each in made]
     linkable = [each for each in made if each.target.object_format == "Wasm"]
     modules = {each.folder: link_module(each.members[0].object_code, each.symbols) for each in linkable}
     reports = [_report(compilation, layouts, each, modules.get(each.folder)) for each in made]
@@ -366,11 +365,13 @@ def _check_file(layout: StepLayout, given: Mapping[str, Array], expected: Sequen
 def _report(model: Compilation, layouts: Layouts, made: Built, module: Linked | None) -> TargetReport:
     code = sum(model.backend.code_bytes(member.object_code) for member in made.members)
     workspace = None if layouts.forward is None or made.workspace is None else in_c(made.workspace, layouts.forward.names)
-    state, imports = 0 if layouts.step is None else layouts.step.state_bytes, made.imports if module is None else ()
+    state = 0 if layouts.step is None else layouts.step.state_bytes
     constants, whole = sum(each.constants for each in made.libraries), None if module is None else len(module.content)
     dtype, stack = model.signature.dtype, _stack(model, made) if module is None else module.stack
     training = train_sizes(layouts.train, [each.export.train for each in made.libraries])
-    report = TargetReport(made.folder, code, constants, state, imports, workspace, whole, dtype, operations=made.operations, stack=stack)
+    report = TargetReport(
+        made.folder, code, constants, state, made.imports, workspace, whole, dtype, operations=made.operations, stack=stack
+    )
     return replace(report, training=training)
 
 

@@ -10,9 +10,9 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import LEVELS
 from rnnspec.contract.weight_storage import WeightStorage
 from rnnspec.deploy.archive import Member
-from rnnspec.deploy.elf_symbols import undefined_symbols
 from rnnspec.deploy.forward_layout import ForwardLayout
 from rnnspec.deploy.library import Library, library
+from rnnspec.deploy.object_symbols import undefined_symbols
 from rnnspec.deploy.shared import Parts
 from rnnspec.deploy.step_layout import StepLayout
 from rnnspec.deploy.train_layout import TrainLayout
@@ -80,12 +80,13 @@ class Built:
         return Parts(self.prefix, self.target, tuple(member.object_code for member in self.members), self.symbols)
 
     @property
-    def imports(self) -> tuple[str, ...] | None:
-        """The functions that it calls in other libraries; None if its objects aren't ELF."""
-        if self.target.object_format != "ELF":
-            return None
+    def imports(self) -> tuple[str, ...]:
+        """The functions that it calls in other libraries; none for WebAssembly, whose linker refuses them."""
+        if self.target.object_format == "Wasm":
+            return ()
         own = {symbol for member in self.members for symbol in member.symbols}
-        return tuple(sorted({name for member in self.members for name in undefined_symbols(member.object_code)} - own))
+        called = {name for member in self.members for name in undefined_symbols(member.object_code, self.target.object_format)}
+        return tuple(sorted(called - own))
 
     @property
     def operations(self) -> int | None:

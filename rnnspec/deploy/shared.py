@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -75,31 +76,34 @@ def check_kind(kind: LinkKind, target: Target) -> None:
         )
 
 
-def linkers(kind: LinkKind, parts: Parts, host_architecture: str) -> tuple[Linker, ...]:
-    """The linkers that can make a library of a kind that the target has, the first one first."""
+def linkers(kind: LinkKind, parts: Parts, host: Target) -> tuple[Linker, ...]:
+    """The linkers that can make a library of a kind that the target has on a machine `host`, the first one first."""
     target, symbols = parts.target, parts.symbols
     match kind:
         case "so":
             options = [f"-soname={file_name(parts.prefix, kind)}", "--version-script=seen", "--build-id=none", "-znow", "-znoexecstack"]
             compilers = [f"{target.architecture}-linux-gnu-gcc"]
-            if target.architecture == host_architecture:
+            if (target.architecture, target.object_format) == (host.architecture, host.object_format):
                 compilers = ["cc", "gcc", *compilers]
             through = ("-shared", "-nostdlib", *(f"-Wl,{option}" for option in options))
-            return (Linker("ld.lld", ("-shared", *options)), *(Linker(name, through) for name in compilers))
+            own = ("-shared", *options)
+            return Linker("ld.lld", own), *(Linker(name, through) for name in compilers), Linker("zig", ("ld.lld", *own))
         case "dylib":
             name = APPLE_NAMES.get(target.architecture, target.architecture)
-            seen = [word for symbol in symbols for word in ("-exported_symbol", f"_{symbol}")]
-            options = ["-install_name", f"@rpath/{file_name(parts.prefix, kind)}", "-undefined", "dynamic_lookup", *seen]
-            own = ("-dylib", "-arch", name, "-platform_version", "macos", OLDEST_MACOS, OLDEST_MACOS, *options)
+            options = [("-install_name", f"@rpath/{file_name(parts.prefix, kind)}"), ("-undefined", "dynamic_lookup")]
+            seen = [("-exported_symbol", f"_{symbol}") for symbol in symbols]
+            own = ("-dylib", "-arch", name, "-platform_version", "macos", OLDEST_MACOS, OLDEST_MACOS, *chain(*options, *seen))
             names = ("ld64.lld", *(f"ld64.lld-{version}" for version in _VERSIONS))
-            zig = ("cc", "-target", f"{target.architecture}-macos.{OLDEST_MACOS}", "-shared", f"-Wl,-install_name,{options[1]}")
-            return (*(Linker(each, own) for each in names), Linker("zig", (*zig, "-Wl,-undefined,dynamic_lookup")))
+            through = ("-shared", *(f"-Wl,{','.join(pair)}" for pair in options))
+            shown = (f"-Wl,{','.join(pair)}" for pair in seen)
+            apple = Linker("cc", (*through, "-arch", name, f"-mmacosx-version-min={OLDEST_MACOS}", *shown))
+            zig = Linker("zig", ("cc", "-target", f"{target.architecture}-macos.{OLDEST_MACOS}", *through))
+            return *([apple] if host.object_format == "MachO" else []), *(Linker(each, own) for each in names), zig
         case "dll":
             own = ("/dll", "/noentry", "/nodefaultlib", "/brepro", "/nologo", *(f"/export:{symbol}" for symbol in symbols))
-            through = ("-shared", "-s", "-Wl,--no-insert-timestamp", "seen.def")
-            zig = ("cc", "-target", f"{target.architecture}-windows-gnu", "-shared", "-s", "seen.def")
+            through = ("-shared", "-nostdlib", "-s", "-Wl,--entry=0", "-Wl,--no-insert-timestamp", "seen.def")
             gcc = f"{target.architecture}-w64-mingw32-gcc"
-            return Linker("lld-link", own), Linker(gcc, through), Linker("zig", zig)
+            return Linker("lld-link", own), Linker(gcc, through), Linker("zig", ("lld-link", *own))
         case "wasm":
             return ()
     assert_never(kind)
@@ -115,17 +119,20 @@ def find_program(command: str) -> str | None:
 
 
 _HINTS: Mapping[LinkKind, str] = {
-    "so": "Debian's package lld has the first",
-    "dylib": "Debian's package lld has the last ones but zig, and `pip install 'rnnspec[link]'` has zig",
+    "so": "Debian's package lld has the first, and `pip install 'rnnspec[link]'` has zig",
+    "dylib": "Debian's package lld has ld64.lld, and `pip install 'rnnspec[link]'` has zig",
     "dll": "Debian's package lld has the first, and `pip install 'rnnspec[link]'` has zig",
     "wasm": "",
 }
 
 
-def shared_library(kind: LinkKind, parts: Parts, host_architecture: str, find: Callable[[str], str | None] = find_program) -> bytes:
-    """The shared library; CannotBuild for another system's target, if nothing here links, or if what does fails."""
+def shared_library(kind: LinkKind, parts: Parts, host: Target, find: Callable[[str], str | None] = find_program) -> bytes:
+    """The shared library, linked on a machine `host`.
+
+    CannotBuild for another system's target, if nothing here links, or if what does fails.
+    """
     check_kind(kind, parts.target)
-    known = linkers(kind, parts, host_architecture)
+    known = linkers(kind, parts, host)
     failed: CannotBuild | None = None
     for linker in known:
         if (path := find(linker.command)) is None:
@@ -151,7 +158,7 @@ def _linked(kind: LinkKind, parts: Parts, linker: Linker, path: str) -> bytes:
         (inside / "seen.def").write_text("\n".join(("EXPORTS", *(f"    {symbol}" for symbol in parts.symbols))) + "\n")
         # Its name stands in a library of Windows.
         made = file_name(parts.prefix, kind)
-        output = [f"/out:{made}"] if linker.command == "lld-link" else ["-o", made]
+        output = [f"/out:{made}"] if "lld-link" in (linker.command, *linker.arguments) else ["-o", made]
         command: Sequence[str] = [path, *linker.arguments, *objects, *output]
         try:
             done = subprocess.run(command, cwd=inside, capture_output=True, text=True, timeout=SECONDS, check=False)

@@ -97,8 +97,8 @@ def _changed_body(body: Sequence[Statement], tables: Mapping[str, _Table]) -> It
     for statement in body:
         if isinstance(statement, Load) and statement.access.buffer in tables:
             yield from tables[statement.access.buffer].loaded(statement, known)
-        elif isinstance(statement, Load) and statement.access.fill in tables:
-            yield replace(statement, access=replace(statement.access, fill=tables[statement.access.fill].first))
+        elif isinstance(statement, Load) and (fill := tables.get(statement.access.fill or "")) is not None:
+            yield replace(statement, access=replace(statement.access, fill=fill.first))
         else:
             yield statement
 

@@ -189,7 +189,7 @@ def telling(exchange: Exchange) -> Generator[None]:
     except RankError:  # whoever failed has told all
         raise
     except BaseException as error:
-        exchange.fail(str(error) or type(error).__name__)
+        exchange.fail("interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__)
         raise
 
 

@@ -45,6 +45,8 @@ def test_a_target_of_ones_own_and_its_weights_in_a_file(place: Workplace) -> Non
     assert "small" in done.out
     assert {path.name for path in (place.folder / "level" / "small").iterdir()} >= {"level.o", "level.weights"}
     assert "--weights-file is for libraries for C" in place.refuses(*given, "--python", "--weights-file", "-o", "other")
+    for option in (("--functions", "step"), ("--link", "so"), ("--page",)):
+        assert f"{option[0]} is for libraries for C" in place.refuses(*given, "--python", *option, "-o", "other")
     (place.folder / "small.toml").write_text("base = 'cortex-m7'\nregister = 16\n")
     assert "small.toml: there is no field named `register`; did you mean `registers`?" in place.refuses(*given, "-o", "other")
     assert not (place.folder / "other").exists()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.callbacks import BackupAndRestore
 from tests import distributed_cases as cases
 
 MPIEXEC = str(Path(sysconfig.get_path("scripts")) / "mpiexec")
@@ -163,3 +165,60 @@ def test_a_killed_rank_ends_the_run_and_another_number_goes_on(kill: int, folder
     whole = rnnspec.compile(SPEC, seed=1)
     whole.fit(data["x"], data["x"].sum(axis=(1, 2)), batch_size=8, epochs=5, verbose=False)
     assert all(map(np.array_equal, rnnspec.load(folder / "m.rnnc").get_weights(), whole.get_weights()))
+
+
+def test_an_interrupt_of_one_rank_ends_all(folder: Path) -> None:
+    script = KILLED.replace("signal.SIGKILL", "signal.SIGINT")
+    (folder / "script.py").write_text(script)
+    done = run(2, ["script.py", "1", "4", "0"], folder)
+    assert done.returncode != 0
+    assert "RankError: rank 1: interrupted" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("layers", "more", "reason"),
+    [
+        ("LSTM(4, stateful = true)  Dense(1)", "", "it is stateful, and its states stay with the process that has them"),
+        ("LSTM(4, return_sequences = true)  Dense(1)", "truncate = 2", "`truncate` carries states from part to part"),
+    ],
+)
+def test_states_are_refused_in_shards(layers: str, more: str, reason: str) -> None:
+    text = f"model M {{ input x: float[time, 3]  {layers}  train {{ loss = mse  optimizer = Adam()  shards = 2  {more} }} }}"
+    with pytest.raises(ValueError, match=f"shards: model M can't be trained in shards: {reason}"):
+        rnnspec.compile(text, seed=1)
+    model = rnnspec.compile(text.replace("shards = 2", ""), seed=1)
+    with pytest.raises(ValueError, match=reason):
+        model.configure(shards=2)
+
+
+def test_shards_give_the_gradient_of_the_batch() -> None:
+    """With plain descent the weights after an update tell the gradient, beside rounding."""
+    x = np.random.default_rng(0).normal(size=(13, 5, 3))
+    text = "model M { input x: float[time, 3]  LSTM(4)  Dense(1)  train { loss = mse  optimizer = SGD(0.5)  metrics = [mae] } }"
+    found: list[tuple[list[np.ndarray], Any]] = []
+    for shards in (1, 2, 8, 16):
+        model = rnnspec.compile(text, seed=1, dtype="float64")
+        model.configure(shards=shards)
+        logs = model.train_on_batch(x, x.sum(axis=(1, 2)), sample_weight=np.arange(13.0), lengths=np.arange(13) % 5 + 1, return_dict=True)
+        found.append((model.get_weights(), logs))
+    for weights, logs in found[1:]:
+        assert all(np.allclose(one, other, rtol=0, atol=1e-14) for one, other in zip(weights, found[0][0], strict=True))
+        assert logs == pytest.approx(found[0][1], rel=1e-12)
+
+
+def test_a_loss_that_isn_t_finite_ends_a_training_in_shards() -> None:
+    model = rnnspec.compile(SPEC, seed=1)
+    before = model.get_weights()
+    x = np.full((24, 5, 3), 1.0)
+    with pytest.warns(rnnspec.diagnostics.NotFiniteWarning, match="it comes from a sample of one of the shards"):
+        model.fit(x, np.full(24, 3e38), verbose=False)
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+def test_a_checkpoint_of_other_shards_is_refused(tmp_path: Path) -> None:
+    x = np.ones((24, 5, 3))
+    for shards, told in ((8, nullcontext()), (4, pytest.raises(ValueError, match="had 8 shards, this one has 4"))):
+        model = rnnspec.compile(SPEC.replace("  shards = 8", ""), seed=1)
+        model.configure(shards=shards)
+        with told:
+            model.fit(x, x[:, 0, 0], verbose=False, callbacks=[BackupAndRestore(tmp_path / "b", delete_checkpoint=False)])

@@ -18,7 +18,7 @@ from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.backend.llvm_cpu.weights_file import constants_behind
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.backend.protocol import HeldPlaces, LibraryExport, StepExport
-from rnnspec.contract.dimensions import Size, Steps, Tokens, names_in
+from rnnspec.contract.dimensions import Dim, Size, Steps, Tokens, names_in
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.signature import EVERY_STEP, Clock, IndexSignature
 from rnnspec.diagnostics import InternalError
@@ -77,7 +77,7 @@ def emit_one_step(export: LibraryExport, step: StepExport, vectors: Vectors) -> 
 def _of_one_token(function: KernelFunction) -> KernelFunction:
     """The kernels with one token in each index. The loops are short enough for no blocks of time."""
     dims = [*(buffer.rows for buffer in function.buffers), *(size for node in function.nodes for size in sizes_of(node))]
-    tokens = {size: 1 for dim in dims for size in names_in(dim) if isinstance(size, Tokens)}
+    tokens: dict[Size, Dim] = {size: 1 for dim in dims for size in names_in(dim) if isinstance(size, Tokens)}
     return with_sizes(replace(function, blocks=()), tokens)
 
 

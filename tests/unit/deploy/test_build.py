@@ -20,9 +20,9 @@ import rnnspec
 from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.contract.executable import Array
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
-from rnnspec.contract.weight_storage import WeightStorage
+from rnnspec.contract.weight_storage import StorageName, WeightStorage
 from rnnspec.deploy.archive import archive
-from rnnspec.deploy.elf_symbols import undefined_symbols
+from rnnspec.deploy.object_symbols import undefined_symbols
 from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
 from rnnspec.deploy.step_library import reference, step_library
 from rnnspec.driver.compilation import Compilation, compilation_of
@@ -141,6 +141,23 @@ def test_a_masked_step_changes_nothing_and_shows_the_last_real_one() -> None:
     assert state.tobytes() != before.tobytes()
 
 
+@pytest.mark.parametrize("storage", ["float16", "bfloat16", "int8"])
+def test_a_narrow_table_takes_fewer_bytes_and_has_the_bits_of_a_stream(storage: StorageName) -> None:
+    spec = "model M { input word: int[time]\n Embedding(300, 19, mask_zero = true)\n GRU(7, return_sequences = true)\n Dense(2) }"
+    compilation, weights = compilation_of(spec), dict(rnnspec.compile(spec, seed=3).weights)
+    layout, target, kept = step_layout(compilation.signature, "m"), BUILD_TARGETS[NATIVE], WeightStorage(storage)
+    library, given = step_library(compilation, weights, layout, target, kept), inputs(layout)
+    whole = step_library(compilation, weights, layout, target)
+    table = 300 * 21 * 4  # which was multiplied by the kernel of three gates ahead
+    narrow = table / {"float16": 2, "bfloat16": 2, "int8": 4}[storage] + (300 * 4 if storage == "int8" else 0)
+    assert whole.constants > table
+    assert narrow < library.constants < narrow + 2500
+    (expected,) = reference(compilation, weights, layout, target, given, kept)
+    output = np.zeros((STEPS, 2), np.float32)
+    assert called(library.object_code, "m_steps", [np.zeros(layout.state_bytes, np.uint8), given["word"], output], STEPS) == 0
+    assert output.tobytes() == expected.tobytes()
+
+
 def test_the_header_says_which_steps_are_left_out(tmp_path: Path) -> None:
     for name, sentences in {
         "masked": ("A step in which all of `x` is 0 is masked", "There `y`, `s` repeats the last real step's value."),
@@ -187,7 +204,9 @@ def test_matrices_in_fewer_bits(storage: WeightStorage) -> None:
     assert library.constants < whole.constants * (0.4 if storage is WeightStorage.INT8 else 0.6)
     for name in ("cortex-m0plus", "cortex-m4", "riscv32", "x86-64-v2"):
         narrow, usual = (
-            undefined_symbols(step_library(compilation, weights, layout, BUILD_TARGETS[name], kept).object_code)
+            undefined_symbols(
+                step_library(compilation, weights, layout, BUILD_TARGETS[name], kept).object_code, BUILD_TARGETS[name].object_format
+            )
             for kept in (storage, WeightStorage.FULL)
         )
         soft = {"__aeabi_i2f", "__aeabi_ui2f"} if name == "cortex-m0plus" else set[str]()
@@ -241,7 +260,7 @@ def test_a_small_model_on_a_microcontroller() -> None:
     assert compilation.backend.code_bytes(library.object_code) <= 4096
     assert library.constants <= 7300
     assert layout.state_bytes == 160
-    assert undefined_symbols(library.object_code) == ("__aeabi_memcpy4",)
+    assert undefined_symbols(library.object_code, "ELF") == ("__aeabi_memcpy4",)
 
 
 def test_a_folder(tmp_path: Path) -> None:

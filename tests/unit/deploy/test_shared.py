@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,8 @@ from rnnspec.kernel.build_targets import BUILD_TARGETS
 from rnnspec.resources import read_resource
 
 SPEC = "model Tiny { input x: float[time, 3]\n LSTM(8)\n Dense(1) }"
-HOST = compilation_of(SPEC).machine().architecture
-NATIVE = {"x86_64": "x86-64-v2", "aarch64": "aarch64"}[HOST]
+HOST = compilation_of(SPEC).machine()
+NATIVE = {"x86_64": "x86-64-v2", "aarch64": "aarch64"}[HOST.architecture]
 NOTHING = Parts("m", BUILD_TARGETS[NATIVE], (b"no object",), ("m_step",))
 
 
@@ -40,15 +42,20 @@ def test_a_shared_library_is_loaded_and_called(tmp_path: Path) -> None:
     assert [line.split()[-1] for line in seen.stdout.splitlines()] == ["tiny_step", "tiny_steps"]
 
 
-def commands(kind: LinkKind, target: str) -> list[str]:
-    return [each.command for each in linkers(kind, Parts("m", BUILD_TARGETS[target], (), ("m_step",)), "x86_64")]
+def commands(kind: LinkKind, target: str, host: str = "x86-64-v2") -> list[str]:
+    return [each.command for each in linkers(kind, Parts("m", BUILD_TARGETS[target], (), ("m_step",)), BUILD_TARGETS[host])]
 
 
 def test_what_links_is_chosen_by_the_target() -> None:
-    assert commands("so", "riscv64") == ["ld.lld", "riscv64-linux-gnu-gcc"]
-    assert commands("so", "x86-64-v3") == ["ld.lld", "cc", "gcc", "x86_64-linux-gnu-gcc"]
+    assert commands("so", "riscv64") == ["ld.lld", "riscv64-linux-gnu-gcc", "zig"]
+    assert commands("so", "x86-64-v3") == ["ld.lld", "cc", "gcc", "x86_64-linux-gnu-gcc", "zig"]
     assert commands("dylib", "aarch64-apple")[:2] == ["ld64.lld", "ld64.lld-22"] and commands("dylib", "aarch64-apple")[-1] == "zig"
     assert commands("dll", "x86-64-v3-windows") == ["lld-link", "x86_64-w64-mingw32-gcc", "zig"]
+
+
+def test_a_compiler_links_for_its_own_system() -> None:
+    assert commands("dylib", "aarch64-apple", "aarch64-apple")[:2] == ["cc", "ld64.lld"]
+    assert commands("so", "aarch64", "aarch64-apple") == ["ld.lld", "aarch64-linux-gnu-gcc", "zig"]
 
 
 @pytest.mark.parametrize(("kind", "target", "message"), [
@@ -104,23 +111,41 @@ def test_another_linker_may_do_what_the_first_one_cannot(tmp_path: Path) -> None
     first = program(tmp_path / "first", 'for last; do :; done\necho "$@" > "${last#/out:}"')
     made = shared_library("dll", parts, HOST, find={"lld-link": first}.get).decode().split()
     assert made[-3:] == ["0.o", "1.o", "/out:m.dll"] and "/export:m_step" in made
+    assert shared_library("dll", parts, HOST, find={"zig": first}.get).decode().split() == ["lld-link", *made]
 
 
-@pytest.mark.parametrize(("kind", "target", "file", "begins"), [
-    ("dylib", "aarch64-apple", "libtiny.dylib", b"\xcf\xfa\xed\xfe"), ("dll", "x86-64-v3-windows", "tiny.dll", b"MZ"),
-])  # fmt: skip
-def test_libraries_of_other_systems(kind: LinkKind, target: str, file: str, begins: bytes, tmp_path: Path) -> None:
-    parts = Parts("tiny", BUILD_TARGETS[target], (), ("tiny_step",))
-    if not any(find_program(each.command) for each in linkers(kind, parts, HOST)):
-        pytest.skip(f"there is no linker for {target}: Debian's package lld has one")
+OTHERS = (("dylib", "aarch64-apple", "libtiny.dylib", b"\xcf\xfa\xed\xfe"), ("dll", "x86-64-v3-windows", "tiny.dll", b"MZ"))
+
+
+def check_library(kind: LinkKind, target: str, file: str, begins: bytes, folder: Path, found: Callable[[str], str | None]) -> None:
+    """The same bytes again, of the system's kind, with the functions' names."""
     model = rnnspec.compile(SPEC, seed=1)
     made: list[bytes] = []
-    for folder in ("one", "other"):
-        rnnspec.build(model, tmp_path / folder, targets=[target], functions=["step", "forward"], link=kind)
-        made.append((tmp_path / folder / target / file).read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rnnspec.deploy.build.shared_library", partial(shared_library, find=found))
+        for name in ("one", "other"):
+            rnnspec.build(model, folder / name, targets=[target], functions=["step", "forward"], link=kind)
+            made.append((folder / name / target / file).read_bytes())
     assert made[0] == made[1] and made[0].startswith(begins)
     for symbol in (b"tiny_step", b"tiny_steps", b"tiny_forward", b"tiny_forward_bytes"):
         assert symbol + b"\0" in made[0]
+    for library in (b"api-ms-win", b"msvcrt", b"KERNEL32"):
+        assert library not in made[0]
+
+
+@pytest.mark.parametrize(("kind", "target", "file", "begins"), OTHERS)
+def test_libraries_of_other_systems(kind: LinkKind, target: str, file: str, begins: bytes, tmp_path: Path) -> None:
+    parts = Parts("tiny", BUILD_TARGETS[target], (), ("tiny_step",))
+    if not any(find_program(each.command) for each in linkers(kind, parts, HOST) if each.command != "zig"):
+        pytest.skip(f"there is no linker for {target}: Debian's package lld has one")
+    check_library(kind, target, file, begins, tmp_path, lambda command: None if command == "zig" else find_program(command))
+
+
+@pytest.mark.skipif(find_program("zig") is None, reason="there is no zig: pip install 'rnnspec[link]'")
+@pytest.mark.parametrize(("kind", "target", "file", "begins"), [("so", NATIVE, "libtiny.so", b"\x7fELF"), *OTHERS])
+def test_libraries_by_zig(kind: LinkKind, target: str, file: str, begins: bytes, tmp_path: Path) -> None:
+    """All that is linked without Debian's packages."""
+    check_library(kind, target, file, begins, tmp_path, lambda command: find_program(command) if command == "zig" else None)
 
 
 def test_what_windows_has_in_its_c_library(tmp_path: Path) -> None:
