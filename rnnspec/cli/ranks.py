@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.runtime.model.random_streams import fresh_seed
 from rnnspec.training.exchange import ALONE, Exchange, connected, summed, telling
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ def shared_seed(exchange: Exchange, seed: int | None) -> int | None:
     """The seed that was given; without one, of several processes, rank 0 draws one for all."""
     if seed is not None or exchange.size == 1:
         return seed
-    from rnnspec.runtime.model.random_streams import fresh_seed
-
     return int(exchange.everyone(str(fresh_seed()).encode())[0])
 
 

@@ -6,6 +6,7 @@ too; and who hears nothing for `PATIENCE` seconds gives up. A process that dies 
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Generator, Sequence
@@ -218,8 +219,6 @@ def _connected() -> Exchange:
 
 def agreed(exchange: Exchange, known: dict[str, str]) -> None:
     """RankError, naming the first difference, unless every rank knows the same."""
-    import json
-
     first, *others = (json.loads(each) for each in exchange.everyone(json.dumps(known).encode()))
     for rank, other in enumerate(others, 1):
         for name in {**first, **other}:
