@@ -64,8 +64,9 @@ browser: $(VENV)/.installed-test
 	RNNSPEC_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
 
 # This project and the peers that are installed, in turns. WORK="W3a W4a" for a part; OPTIONS=--processor if others use the machine.
+# WORK=distributed: training on one process and on two.
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks $(OPTIONS) $(WORK)
+	$(BIN)/python -m benchmarks$(if $(filter distributed,$(WORK)),.distributed,) $(OPTIONS) $(filter-out distributed,$(WORK))
 
 # An environment for each peer, in build/bench; PEERS=torch==2.13.0 for one of them, in a version.
 PEERS := torch jax onnxruntime keras
