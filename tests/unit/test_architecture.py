@@ -164,6 +164,7 @@ LATE = {
     "rnnspec.api",
     "rnnspec.keras",
     "rnnspec.runtime.model.learning",
+    "rnnspec.runtime.model.predictions",
     "rnnspec.training.constructors",
     "rnnspec.training.metrics",
     "rnnspec.training.batch_calls",

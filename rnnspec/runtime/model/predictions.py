@@ -15,7 +15,6 @@ from rnnspec.runtime.data.batches import CallBatch, CheckedInputs
 from rnnspec.runtime.data.prefetch import closing, prefetched
 from rnnspec.runtime.data.sources import Batch, Source, inputs_of, numbered
 from rnnspec.runtime.data.validate import shows, whole_number
-from rnnspec.runtime.model.bars import bar_of_batches
 
 USUAL_ROWS = 32
 """Samples of a batch where memory or states are counted by them, and the fewest of any other."""
@@ -79,6 +78,8 @@ def counted(infer: Infer, batches: int | None, verbose: bool | int) -> Generator
     except ImportError:  # a model's own package has numpy alone
         yield infer
         return
+    from rnnspec.runtime.model.bars import bar_of_batches
+
     with bar_of_batches(Console()) as bar:
         task = bar.add_task("prediction", total=batches, pace="")
 
