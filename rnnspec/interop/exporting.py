@@ -60,8 +60,7 @@ def run(model: Model, path: str | os.PathLike[str], *, to: str | None = None, to
     """The largest difference between what a model gives for drawn inputs and what its exported file gives in its own framework.
 
     Of an output above 1 in its own size. `ProofFailed` above the tolerance, 2e-5, of float64 1e-9 but for Keras, which computes parts of
-    such a model in float32; `CantRun` where the framework isn't
-    installed, and for weights alone. A module of PyTorch is run from its file.
+    such a model in float32; `CantRun` where the framework isn't installed, and for weights alone. A module of PyTorch is run from its file.
     """
     file, signature = Path(path), model.signature
     exporter = exporter_for(os.fspath(path), to)

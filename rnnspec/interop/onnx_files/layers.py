@@ -196,6 +196,10 @@ class Layers(LayerValues):
         """A value with steps, of one if it is a row."""
         return value if value.steps > 1 or value.is_open else self.as_sequence(value, node)
 
+    def as_row(self, value: Entry, node: Node) -> Entry:
+        """What a layer gives for each step: of a single step it is a row, which a sequence of one step isn't in the language."""
+        return value if value.steps > 1 or value.is_open else self.add("Flatten", {}, [value], (1, value.features), node)
+
     def recurrent(
         self,
         value: Entry,
@@ -240,7 +244,7 @@ class Layers(LayerValues):
         self.uses.append(Use(layer, arguments, (sequence.key,), keys, node.name, weights))
         if all_steps and not both and made.directions[0].backwards:
             result = self.flipped(result, node)
-        return (result if all_steps else None), ends
+        return (self.as_row(result, node) if all_steps else None), ends
 
     def zeros(self, sequence: Entry, units: int, node: Node) -> Entry:
         """A row of zeros, made of the first step, for a state beside one that starts from a value."""

@@ -206,11 +206,13 @@ def _output(layers: Layers, name: str, value: Known, findings: Findings) -> Entr
         findings.add(f"output {name}", error.attribute, str(error))
         return None
     if len(layout.first) > 1 or value.numbers.ndim > 2:
-        plain, here = layers.pool.whole(entry), layout.back(entry)
+        whole, here = layers.pool.whole(entry), layout.back(entry)
+        is_row = entry.steps == 1 and not entry.is_open
+        plain = whole[:, 0] if is_row else whole
         if here.shape != plain.shape or not np.array_equal(here, plain):
-            axes = "(batch, time, features)" if entry.steps > 1 else "(batch, features)"
+            axes = "(batch, features)" if is_row else "(batch, time, features)"
             findings.note(f"output {name}: its axes are in another order or number in the file; here it is {axes}")
-            layers.axes[name] = roles_of(here, plain)
+            layers.axes[name] = roles_of(here, whole)
     return entry
 
 

@@ -262,7 +262,7 @@ class Products:
         given = [queries, values] + ([keys] if keys.key != values.key else [])
         arguments: dict[str, Value] = {"use_causal_mask": True} if pairs.causal else {}
         made = layers.add("Attention", arguments, given, (queries.steps, width), node, is_open=queries.is_open)
-        return made if made.steps > 1 or made.is_open else layers.add("Flatten", {}, [made], (1, width), node)
+        return layers.as_row(made, node)
 
 
 def _block(given: Input, number: int, shape: tuple[int, ...]) -> Array | Elements | None:

@@ -221,6 +221,7 @@ def _emitted(layers: Layers, node: Node, body: Body, sequence: Entry, repeated: 
     finals = [layers.pool.add(f"value {len(layers.pool.entries)}", 1, body.states[place].features) for place in kept] if others else []
     keys = (result.key, *(each.key for each in finals))
     layers.uses.append(Use(name, arguments, (sequence.key,), keys, node.name, dict(steps.equations.weights)))
+    result = layers.as_row(result, node) if every else result
     outputs: list[Elements | None] = [None] * count
     for place, final in zip(kept, finals, strict=False):
         outputs[place] = _spread(layers.pool, final, np.arange(final.features), body.shapes[place])

@@ -192,7 +192,7 @@ def _instance_norm(layers: Layers, node: Node, given: Sequence[Input]) -> Sequen
     centred = layers.merge("Sub", [value, mean(value)], node)
     variance = layers.apply(mean(layers.apply(centred, SQUARE, node)), numbered("plus_number", node.number("epsilon", 1e-5)), node)
     scaled = layers.merge("Div", [centred, layers.apply(variance, PLAIN["Sqrt"], node)], node)
-    made = layers.affine(scaled, known_of(given, 1, "scale"), known_of(given, 2, "B"), node)
+    made = layers.as_row(layers.affine(scaled, known_of(given, 1, "scale"), known_of(given, 2, "B"), node), node)
     return [layers.pool.count(layout.back(made))]
 
 

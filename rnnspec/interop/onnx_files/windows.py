@@ -91,7 +91,8 @@ def convolution(layers: Layers, value: Entry, kernel: Array, bias: Array | None,
     if bias is not None:
         weights["bias"] = bias
     result = windows.count(value.steps), kernel.shape[0]
-    return layers.add("Conv1D", arguments, [sequence], result, node, weights=weights, is_open=value.is_open)
+    made = layers.add("Conv1D", arguments, [sequence], result, node, weights=weights, is_open=value.is_open)
+    return layers.as_row(made, node)
 
 
 def _padded(layers: Layers, sequence: Entry, windows: Windows, node: Node) -> tuple[Entry, Value]:
@@ -133,7 +134,7 @@ def pooling(layers: Layers, value: Entry, windows: Windows, node: Node) -> Entry
     kind = "MaxPooling1D" if node.op == "MaxPool" else "AveragePooling1D"
     arguments["padding"] = padding
     result = windows.count(value.steps), value.features
-    return layers.add(kind, arguments, [sequence], result, node, is_open=value.is_open)
+    return layers.as_row(layers.add(kind, arguments, [sequence], result, node, is_open=value.is_open), node)
 
 
 def normalization(layers: Layers, value: Entry, weights: Mapping[str, Array], epsilon: float, node: Node) -> Entry:
